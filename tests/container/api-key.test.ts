@@ -8,7 +8,7 @@ describe("an API key in the environment of the sandbox's server", () => {
 
   const { hasApiKey } = readSandboxConfig({ ANTHROPIC_API_KEY: 'sk-ant-api03-of-someone' });
 
-  test('is an error where a subscription pays, and the error names the place', async () => {
+  test('is an error if a subscription pays, and the error names where the key is set', async () => {
     stage = await setStage({ config: { hasApiKey } });
     const answer = await stage.put('shop-1', stage.startBody());
     expect(answer.status).toBe(400);
@@ -17,7 +17,7 @@ describe("an API key in the environment of the sandbox's server", () => {
     });
   });
 
-  test('is no concern where API keys pay, and is not what Claude gets', async () => {
+  test('is accepted if API keys pay', async () => {
     stage = await setStage({ config: { hasApiKey }, credential: 'api-key' });
     await stage.start('shop-1');
     await stage.prompt('shop-1', '[script: no-change] Look around.');

@@ -98,7 +98,7 @@ test.each([
   });
 });
 
-test('a server that starts again goes on from the repository that is there, though the git that looks at it is killed', async () => {
+test('a server that starts again continues from the repository that is there, though the git that looks at it is killed', async () => {
   await withFailingGit('kill -9 $$', async (failures) => {
     const first = await firstTurn('echo one > one; git add .; git commit -qm One; git branch mine');
     const prepared = stage.eventsOf('ready').length;

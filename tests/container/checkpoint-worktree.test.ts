@@ -184,7 +184,7 @@ describe('a snapshot of the worktree', () => {
     ['damaged', () => writeFile(join(plan.worktree, '.git/index'), 'no index')],
     ['gone', () => rm(join(plan.worktree, '.git/index'))],
     ['locked by a git that was killed', () => writeFile(join(plan.worktree, '.git/index.lock'), '')],
-  ])('is taken where Claude’s index is %s, the first as well as a later one', async (_, harm) => {
+  ])('is taken if Claude’s index is %s, the first as well as a later one', async (_, harm) => {
     const first = await snapshots.take(null);
     await harm();
     await put({ 'README.md': 'changed\n', 'new.txt': 'new\n' });
@@ -227,7 +227,7 @@ describe('a snapshot of the worktree', () => {
     expect(await readdir(folder)).not.toContain('trapped');
   });
 
-  test('is begun from nothing where the objects of the one before are gone', async () => {
+  test('is begun from nothing if the objects of the one before are gone', async () => {
     await put({ 'staged.txt': 'staged\n' });
     git('add', 'staged.txt');
     const first = await snapshots.take(null);
@@ -243,7 +243,7 @@ describe('a snapshot of the worktree', () => {
   });
 });
 
-describe('where HEAD and the branch stand', () => {
+describe('the commits of HEAD and of the branch', () => {
   test.each([
     ['on the branch', () => {}, 'refs/heads/cyrus/shop-1'],
     ['on another', () => git('checkout', '--quiet', '-b', 'other'), 'refs/heads/other'],
@@ -276,7 +276,7 @@ describe('a bundle of a snapshot', () => {
     expect(await writeBundle(plan, first.commit, [first.commit], join(folder, 'checkpoint'), path)).toBeNull();
   });
 
-  test('is one that git takes, and as small, where little was written since the one before', async () => {
+  test('is one that git takes, and as small, if little was written since the one before', async () => {
     const first = await snapshots.take(null);
     await put({ 'later.txt': 'later\n', 'src/a.js': 'changed\n' });
     const second = await snapshots.take(first);
@@ -333,7 +333,7 @@ describe('a bundle of a snapshot', () => {
   });
 });
 
-test('what Claude left is committed also where a killed git has damaged the index', async () => {
+test('what Claude left is committed also if a killed git has damaged the index', async () => {
   await put({ 'README.md': 'changed\n', 'new.txt': 'new\n' });
   await writeFile(join(plan.worktree, '.git/index'), 'no index');
   expect(await commitLeftovers(plan, new Map())).toEqual([]);

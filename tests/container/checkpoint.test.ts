@@ -60,7 +60,7 @@ describe('work outlives its sandbox', () => {
     expect((await stage.host.branches('acme/shop')).map((branch) => branch.name)).toEqual(['main']);
   });
 
-  test('another sandbox has the worktree, what was staged, and the conversation, which goes on', async () => {
+  test('another sandbox has the worktree, what was staged, and the conversation, which continues', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     const { manifest } = await workUntilHanging(
       'git rm -q README.md && echo one > one.txt && git add one.txt && git commit -qm "A commit that was not pushed"',
@@ -247,7 +247,7 @@ describe('work outlives its sandbox', () => {
     expect(git('ls-tree', '-r', '--name-only', manifest.worktree.commit)).not.toContain(leftOver);
   });
 
-  test('while the storage of checkpoints is away, a restore waits for it, and the conversation goes on', async () => {
+  test('while the storage of checkpoints is away, a restore waits for it, and the conversation continues', async () => {
     stage = await setStage({ config: { shutdownMs: 500 } });
     const { manifest } = await workUntilHanging('echo one > one');
     await vanish();

@@ -46,7 +46,7 @@ test('a turn without helpers ends with its result', () => {
   expect(work.isHeld).toBe(false);
 });
 
-test('where Claude is told that its helper is done, the result of that ends the turn', () => {
+test('if Claude is told that its helper is done, the result of that ends the turn', () => {
   read(init);
   read(running(task('h', 'local_agent', 'Count')));
   expect(result()).toBe(true);
@@ -59,7 +59,7 @@ test('where Claude is told that its helper is done, the result of that ends the 
   expect(result()).toBe(false);
 });
 
-test('where the CLI does not tell Claude, the turn ends after a moment', () => {
+test('if the CLI does not tell Claude that a helper is done, the turn ends after a moment', () => {
   read(init);
   read(running(task('h', 'local_agent', 'Count')));
   result();

@@ -55,7 +55,7 @@ describe('a file that a session is given', () => {
     expect(saved.files.map((file) => file.path)).toEqual(['done.txt']);
   });
 
-  test('is read without asking also where Claude has to ask for other things', async () => {
+  test('is read without asking also if Claude has to ask for other things', async () => {
     scripts['read-file'] = function* (task) {
       const seen = yield* read(/(\/\S+\.txt)/.exec(task.prompt)?.[1] ?? '');
       return { text: seen.text };

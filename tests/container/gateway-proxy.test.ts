@@ -172,7 +172,7 @@ describe('the way to the gateway', () => {
     answer.destroy();
   });
 
-  test('who gives up is noticed on the other side, and an answer that was cut off never looks whole', async () => {
+  test('a client or host that gives up is noticed on the other side, and an answer that was cut off never looks whole', async () => {
     const closed = new Promise<void>((resolve) => {
       handler = (request, response) => {
         response.write('begun');
@@ -208,7 +208,7 @@ describe('the way to the gateway', () => {
     expect(await raw('GET /anthropic/v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')).toContain('served');
   });
 
-  test('a gateway that is away is a 502 in words', async () => {
+  test('a gateway that is away is answered as 502 with a message', async () => {
     gateway.close();
     const answer = await fetch(`${way.url}/anthropic/v1/messages`, { method: 'POST', body: '{}' });
     expect([answer.status, await answer.text()]).toEqual([

@@ -162,7 +162,7 @@ test('a stop ends helpers within two seconds', async () => {
   await stage.event('saved');
 });
 
-test("where Claude's process dies while only a helper works, the turn is told as lost", async () => {
+test("if Claude's process dies while only a helper works, the turn is told as lost", async () => {
   await begin();
   await stage.prompt(
     'shop-1',
@@ -224,7 +224,7 @@ test('who began the session before helpers were waited for is told the end of a 
   await eventually(() => results().length === 2, 'the word on the helper');
 });
 
-test('a command in the background does not hold the turn for long, is named where it ends, and at the idle limit', async () => {
+test('a command in the background does not hold the turn for long, and is named when the turn ends and at the idle limit', async () => {
   await begin({ config: { commandMs: 300 } });
   const { idleMs } = stage.config;
   await stage.prompt('shop-1', planMarker({ steps: [background('sleep 100000', 'dev server')], text: 'It runs.' }));

@@ -144,7 +144,7 @@ JSON
     }
   });
 
-  test('a repository that renames the remote, rewrites addresses and adds helpers does not get the token sent elsewhere', async () => {
+  test('a repository that renames the remote, rewrites addresses and adds helpers cannot have the token sent elsewhere', async () => {
     await repositoryMadeBy(`printf 'x' > more.txt; git add .`);
     const saved = await work(
       `git remote set-url origin ${trapUrl}/r.git; git remote add evil ${trapUrl}/r.git; git config http.proxy ${trapUrl}; git config credential.helper '!touch helper-ran;'`,

@@ -54,7 +54,7 @@ test('a slice keeps to the number of events and of bytes, but a single larger ev
   expect(await readAll(1)).toHaveLength(8);
 });
 
-test('what was written is there after a restart, and numbering goes on', async () => {
+test('what was written is there after a restart, and numbering continues', async () => {
   await add(5);
   await reopen();
   expect(journal.lastSeq).toBe(5);

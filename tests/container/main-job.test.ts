@@ -75,7 +75,7 @@ describe('the main job', () => {
     expect(JSON.stringify(commit)).toContain('Robin Rot');
   });
 
-  test('a later prompt goes on in the same conversation and counts its own commits', async () => {
+  test('a later prompt continues in the same conversation and counts its own commits', async () => {
     stage = await setStage();
     await stage.start('shop-1');
     await stage.prompt('shop-1', 'The total of the cart is wrong.');

@@ -86,7 +86,7 @@ test.each([
   ['ask', 'safe'],
   ['refuse', 'a role that only looks'],
 ] as const)(
-  'where others %s (%s), tools that only look run, and the others do not by themselves',
+  'if others %s (%s), tools that only look run, and the others do not by themselves',
   async (others, _what) => {
     const rules: McpRules = { offered: ['*'], ask: [], free: ['read_*'], others };
     await start([{ kind: 'gateway', name: 'notes', rules }], { permissions: { allow: ['Read'], ask: [], others } });

@@ -13,7 +13,7 @@ const models = () =>
     .filter((line) => line.subtype === 'init')
     .map((line) => line.model);
 
-test('a turn that is started with another model goes on with the same conversation by that model', async () => {
+test('a turn that is started with another model continues the conversation with that model', async () => {
   const look = '[script: no-change] Look around.';
   await stage.start('shop-1', { claude: { model: 'opus' } });
   await stage.prompt('shop-1', look);
@@ -25,7 +25,7 @@ test('a turn that is started with another model goes on with the same conversati
   expect(stage.eventsOf('cli-started').map(({ resumed }) => resumed)).toEqual([false, true]);
 });
 
-test('a turn that is started with another effort asks the model for that, in the same conversation', async () => {
+test('a turn that is started with another effort continues the conversation with that effort', async () => {
   const look = '[script: no-change] Look around.';
   const efforts = () =>
     stage.model.requests().flatMap(({ script, effort }) => (script === 'no-change' ? [effort] : []));
@@ -40,7 +40,7 @@ test('a turn that is started with another effort asks the model for that, in the
   expect(stage.eventsOf('cli-started').map(({ resumed }) => resumed)).toEqual([false, true]);
 });
 
-test('an overload makes the model take over that the start names for that', async () => {
+test('an overload has the fallback model of the start take over', async () => {
   await stage.start('shop-1', { claude: { model: 'opus', fallbackModel: 'sonnet' } });
   stage.model.failNext({ status: 529, times: 3 });
   await stage.prompt('shop-1', '[script: no-change] Look around.');

@@ -123,7 +123,7 @@ const subjects = async (branch = BRANCH) =>
   (await stage.host.log(`acme/${session}`, branch)).map(({ subject }) => subject);
 
 describe('other people work on the same branch', () => {
-  test('a person’s commit stays on the branch, also where Claude has fetched it and committed beside it', async () => {
+  test('a person’s commit stays on the branch, also if Claude has fetched it and committed beside it', async () => {
     await begin('lease');
     await claude('echo one > a.txt; git add .; git commit -qm C1');
     await person("git commit -q --allow-empty -m 'Person’s commit' && git push -q");
@@ -153,7 +153,7 @@ describe('other people work on the same branch', () => {
     expect(await subjects()).toEqual(['C2', 'tweak', 'Squash (#1)', expect.any(String)]);
   });
 
-  test('where Claude works beside its branch, what the base has as a squash does not come back either', async () => {
+  test('if Claude works beside its branch, what the base has as a squash does not come back either', async () => {
     await begin('merged-beside');
     await claude('echo one > a.txt; git add .; git commit -qm C1');
     const merge = outside(
@@ -213,7 +213,7 @@ describe('other people work on the same branch', () => {
     }
   });
 
-  test('a branch that was squash-merged and still exists goes on from the base', async () => {
+  test('a branch that was squash-merged and still exists continues from the base', async () => {
     await begin('standing');
     await claude('sed -i s/line2/LINE-TWO/ f.txt; git commit -qam C1');
     await person(
@@ -409,7 +409,7 @@ describe('other people work on the same branch', () => {
     expect(later.commits.map(({ subject }) => subject)).toEqual(['Same']);
   });
 
-  test('what is left behind is named to people also where somebody else pushes at the very moment', async () => {
+  test('what is left behind is named to people also if somebody else pushes at the very moment', async () => {
     // When left.txt arrives, which the save commits, the branch has just got another commit.
     const hook = `#!/bin/sh
 while read -r old new ref; do
@@ -612,14 +612,14 @@ describe('a credential that may not push', () => {
     expect(await claudeWasTold('Nothing can be pushed to acme/readable')).toHaveLength(1);
   });
 
-  test('is not supposed where the host fails for a while, and not asked for if nothing is to be pushed', async () => {
+  test('is not assumed because the host fails for a while, and not asked about if nothing is to be pushed', async () => {
     expect(await beginRefused('away', 503)).toHaveLength(1);
     expect(stage.eventsOf('notice')).toEqual([]);
     expect(await beginRefused('looked-at', 403, true)).toHaveLength(0);
     expect(stage.eventsOf('notice')).toEqual([]);
   });
 
-  test('delays no start where the host is slow to say so', async () => {
+  test('delays no start if the host is slow to say so', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     stage.gateway.refuseGit = { status: 403, text, service };
     stage.gateway.beforeGit = (path) => (path.includes(service) ? promise : Promise.resolve());

@@ -149,7 +149,7 @@ test('what is to be asked first asks although everything else is allowed, also i
   expect((await stage.result()).result).toContain('not today');
 });
 
-test('a list of tools: what is listed runs, the rest asks where the settings say so', async () => {
+test('a list of tools: what is listed runs, the rest asks if the settings say so', async () => {
   stage = await setStage();
   await startAs({ tools: ['Read', 'Bash(echo:*)'], otherTools: 'ask' });
   await stage.prompt('shop-1', run('echo listed'));
@@ -163,7 +163,7 @@ test('a list of tools: what is listed runs, the rest asks where the settings say
   expect(isWritten('notes.txt')).toBe(true);
 });
 
-test('a list of tools with patterns: the rest is refused in words that Claude can act on, and nobody is asked', async () => {
+test('a list of tools with patterns: the rest is refused with a message that Claude can act on, and nobody is asked', async () => {
   stage = await setStage();
   await startAs({ tools: ['Read', 'Bash(echo:*)'] });
   await stage.prompt('shop-1', run('echo listed', 'touch made.txt'));

@@ -77,7 +77,7 @@ describe('an event that the gateway will not have', () => {
     await eventually(() => taken().length === 5, 'what follows', 5_000);
   });
 
-  test('is left out too where the gateway fails with it each time, and takes the others', async () => {
+  test('is left out too if the gateway fails with it each time, and takes the others', async () => {
     const { journal, poster, batches } = await post({}, (batch) => (holds(batch, 'odd') ? 500 : null));
     for (const text of ['before', 'odd', 'after']) journal.append({ type: 'stderr', text });
     const taken = () => batches.flatMap(({ events }) => events);
@@ -141,7 +141,7 @@ describe('events', () => {
 
 describe('a start', () => {
   let stage: Stage;
-  test('of a Worker that is too far away is refused in words that name both versions, whatever its shape', async () => {
+  test('of a Worker that is too far away is refused with a message that names both versions, whatever its shape', async () => {
     stage = await setStage();
     ends.push(() => stage.close());
     const start = { ...stage.startBody(), protocol: SANDBOX_PROTOCOL + 2, claude: 'of another shape' };

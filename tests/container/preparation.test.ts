@@ -101,7 +101,7 @@ test('a git host that fails twice and then answers is no failure', async () => {
 describe('a start while the git host is away', () => {
   const waits = (event: { waitsFor?: string }) => event.waitsFor !== undefined;
 
-  test('waits, says for what, and goes on by itself once the host is back, without a word of anybody', async () => {
+  test('waits, says for what, and continues by itself once the host is back', async () => {
     stage = await setStage();
     stage.host.failNext(10_000, 503);
     testClock.hurry();
@@ -126,7 +126,7 @@ describe('a start while the git host is away', () => {
     expect(stage.eventsOf('failed')).toEqual([]);
   });
 
-  test('takes no branch for its own that somebody else made', async () => {
+  test('does not take a branch that somebody else made for its own', async () => {
     stage = await setStage();
     await pushCommit(stage, 'cyrus/shop-1', 'of-somebody-else.txt');
     stage.host.failNext(4, 503);
@@ -135,7 +135,7 @@ describe('a start while the git host is away', () => {
     expect((await stage.event('ready')).branch).not.toBe('cyrus/shop-1');
   });
 
-  test('ends at once where the session is stopped for good', async () => {
+  test('ends at once if the session is stopped for good', async () => {
     stage = await setStage();
     stage.host.failNext(10_000, 503);
     testClock.hurry();
@@ -218,7 +218,7 @@ describe('sessions of one repository on one server', () => {
     expect(git('shop-1', 'fsck', '--connectivity-only')).toBe('');
   });
 
-  test('share a mirror only where workspace and clone address are the same', async () => {
+  test('share a mirror only if workspace and clone address are the same', async () => {
     stage = await setStage();
     await startTwo(['a'.repeat(64), 'b'.repeat(64)]);
     expect((await readdir(join(stage.root, 'mirrors'))).sort()).toEqual(['a'.repeat(64), 'b'.repeat(64)]);
@@ -317,7 +317,7 @@ test('locks that a killed git left in a clone are gone when the server is back',
   expect(await readdir(join(lock, '..'))).not.toContain('packed-refs.lock');
 });
 
-test('a worktree of a shared mirror, as an earlier version made it, goes on with its work', async () => {
+test('a worktree of a shared mirror, as an earlier version made it, continues with its work', async () => {
   stage = await setStage({ config: { shutdownMs: 500 } });
   await stage.start('shop-1');
   await stage.event('ready');
@@ -398,7 +398,7 @@ describe('cyrus-setup.sh', () => {
     expect(await readFile(join(stage.worktree('setup-1'), 'runs.txt'), 'utf8')).toBe('run\n');
   });
 
-  test('that fails is reported and told to Claude, and the session goes on', async () => {
+  test('that fails is reported and told to Claude, and the session continues', async () => {
     stage = await setStage();
     await stage.host.ensureRepository(
       'acme/setup',

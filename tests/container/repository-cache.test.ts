@@ -65,7 +65,7 @@ describe('a repository that a disk does not have', () => {
     expect(saved).toMatchObject({ pushed: true, commits: [expect.anything()], files: [{ path: 'work.txt' }] });
   });
 
-  test('comes with its whole history where the branch exists already', async () => {
+  test('comes with its whole history if the branch exists already', async () => {
     await stageWithLarge();
     const cwd = (await stage.host.directory('acme/large')) ?? '';
     await runGit(['update-ref', 'refs/heads/cyrus/large-1', 'main~90'], { cwd });

@@ -83,7 +83,7 @@ describe('what cyrus-setup.sh made', () => {
     expect(await prepare('three')).toEqual(['cyrus-setup.sh succeeded']);
   });
 
-  test('is not kept where the script also makes what it does not name: it would be missing', async () => {
+  test('is not kept if the script also makes what it does not name: it would be missing', async () => {
     await stageWith({ 'cyrus-setup.sh': `${INSTALL}echo generated > generated.js\n` });
     await prepare('one');
     expect(kept()).toEqual([]);
@@ -95,7 +95,7 @@ describe('what cyrus-setup.sh made', () => {
     ).toContain('generated.js');
   });
 
-  test('is not kept where it changes what another script has made, which would be as that left it', async () => {
+  test('is not kept if it changes what another script has made, which would be as that left it', async () => {
     await stageWith({ 'cyrus-setup.sh': `${INSTALL}echo more >> config/made.txt\n`, '.gitignore': 'vendor\nconfig\n' });
     const before = {
       setupScripts: [{ of: 'workspace' as const, script: 'mkdir -p config; echo one > config/made.txt' }],
@@ -105,7 +105,7 @@ describe('what cyrus-setup.sh made', () => {
     expect(JSON.stringify(stage.eventsOf('notice'))).toContain('config');
   });
 
-  test('is kept for the names of several lines, and where none of them is made, people are told', async () => {
+  test('is kept for the names of several lines, and if none of them is made, people are told', async () => {
     const script = INSTALL.replace('node_modules vendor/bundle', 'node_modules\n# cyrus-cache: vendor/bundle');
     await stageWith({ 'cyrus-setup.sh': script });
     await prepare('one');

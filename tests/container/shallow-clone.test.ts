@@ -69,7 +69,7 @@ async function countGits(): Promise<() => Promise<number>> {
   return async () => (await readFile(started, 'utf8')).split('\n').length - 1;
 }
 
-it('gets its history back by a few gits, however many commits it names, and stays cut where the mirror cannot help', async () => {
+it('gets its history back by a few gits, however many commits it names, and stays cut if the mirror cannot help', async () => {
   const { plan, head } = await cloned();
   const file = join(plan.worktree, '.git', 'shallow');
   const foreign = unknown(200);

@@ -56,7 +56,7 @@ test('a stop ends the whole process tree within two seconds, also what left its 
   expect(saved.files.map((file) => file.path)).toContain('half-done.txt');
 });
 
-test('an interrupted turn still ends with its result, and the conversation goes on afterwards', async () => {
+test('an interrupted turn still ends with its result, and the conversation continues afterwards', async () => {
   stage = await setStage();
   const first = await startFamily();
   await stage.stop('shop-1');

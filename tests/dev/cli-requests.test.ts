@@ -203,7 +203,7 @@ test('all that the pinned CLI asks with a subscription goes through the gateway,
   expect([tools.includes('web_search'), new Set(tools).size > 2]).toEqual([true, true]);
 });
 
-test('and so does what it asks with an API key, of another model, and when it goes on with a conversation', async () => {
+test('and so does what it asks with an API key, of another model, and when it continues with a conversation', async () => {
   const played = await gatewayOf('api-key');
   const id = crypto.randomUUID();
   const first = await played.cli(['--model', 'opus', '--session-id', id]);

@@ -96,7 +96,7 @@ describe('the batch API', () => {
     expect(Buffer.from(await stored.arrayBuffer()).equals(content)).toBe(true);
   });
 
-  test('asks for a credential, and for one that may push where something is to be uploaded', async () => {
+  test('asks for a credential, and for one that may push if something is to be uploaded', async () => {
     const body = JSON.stringify({ operation: 'upload', objects: [] });
     const unknown = await lfs('objects/batch', { method: 'POST', body });
     expect([unknown.status, unknown.headers.get('lfs-authenticate')]).toEqual([401, 'Basic realm="git host"']);

@@ -64,7 +64,7 @@ async function failure(act: Promise<unknown>): Promise<GitHubError> {
 const mints = () => stage.github.requests().filter(({ path }) => path.endsWith('/access_tokens'));
 
 describe("an installation's token", () => {
-  it('is minted once for many, kept, and renewed five minutes before its end', async () => {
+  it('is requested once for many uses, kept, and renewed five minutes before it expires', async () => {
     const first = await Promise.all(Array.from({ length: 20 }, token));
     expect(new Set(first).size).toBe(1);
     expect(mints()).toHaveLength(1);
@@ -311,7 +311,7 @@ describe('a pull request', () => {
     expect(secondary.retryAt).toBeLessThan(Date.now() + 6_000);
   });
 
-  it('is tried again where GitHub fails, talks nonsense, or cannot be reached', async () => {
+  it('is tried again if GitHub fails, talks nonsense, or cannot be reached', async () => {
     const github = await api();
     for (const kind of ['server-error', 'nonsense', 'lost-answer'] as const) {
       stage.github.misbehave({ kind, times: 1 });
@@ -338,7 +338,7 @@ describe('the name of a branch and the rules of its repository', () => {
     return await choiceBy((name) => branchRules(asked, name), SAMPLE_REPOSITORY, 'cyrus/eng-12', facts);
   };
 
-  it('is the wanted one where no rule is against it', async () => {
+  it('is the wanted one if no rule is against it', async () => {
     stage.github.setRulesets(
       SAMPLE_REPOSITORY,
       { include: ['release/**'], rules: [{ type: 'creation' }] },
@@ -358,7 +358,7 @@ describe('the name of a branch and the rules of its repository', () => {
       { include: ['~ALL'], rules: [pattern('starts_with', 'bots/'), pattern('ends_with', '.ai')] },
       'bots/cyrus-eng-12.ai',
     ],
-  ])('is another one where the wanted one %ss by a rule: %j', async (words, ruleset, expected) => {
+  ])('is another one if the wanted one %ss by a rule: %j', async (words, ruleset, expected) => {
     stage.github.setRulesets(SAMPLE_REPOSITORY, ruleset);
     const { branch, told } = await choose();
     expect(branch).toBe(expected);
@@ -381,7 +381,7 @@ describe('the name of a branch and the rules of its repository', () => {
     expect((await stage.git.branches(SAMPLE_REPOSITORY)).map(({ name }) => name)).toContain('ada/eng-12-the-cart');
   });
 
-  it('is told to be without hope where the rules allow none, with what an admin does', async () => {
+  it('is reported as impossible if the rules allow no name, with what an admin can do', async () => {
     stage.github.setRulesets(SAMPLE_REPOSITORY, { include: ['~ALL'], rules: [{ type: 'creation' }] });
     const { branch, told } = await choose();
     expect(branch).toBe('cyrus/eng-12');
@@ -457,7 +457,7 @@ describe('what became of a pull request', () => {
     expect(await look()).toMatchObject({ state: 'draft', checks: 'failed', checkList: [{ name: 'lint' }, {}] });
   });
 
-  it('is told without checks where the app may not read them, and says what is missing', async () => {
+  it('is told without checks if the app may not read them, and says what is missing', async () => {
     stage.github.install([SAMPLE_REPOSITORY], { contents: 'write', pull_requests: 'write' });
     await proposePullRequest(await api(), proposal());
     expect(await look()).toMatchObject({

@@ -64,7 +64,7 @@ describe('what people write on a pull request', () => {
     expect(again).toEqual({ looked: [], remarks: [], isMore: false });
   });
 
-  it('says nothing where it approves, where it mentions nobody, or where Cyrus itself wrote it', async () => {
+  it('says nothing if it approves, if it mentions nobody, or if Cyrus itself wrote it', async () => {
     await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'APPROVED', { body: 'Fine.', comments: [at(1, 'Nice.')] });
     stage.github.commentAs(SAMPLE_REPOSITORY, 1, 'ada', 'Ben, have a look. mail@cyrus.example');
     stage.github.commentAs(SAMPLE_REPOSITORY, 1, 'cyrus-local[bot]', '@cyrus please');
@@ -77,7 +77,7 @@ describe('what people write on a pull request', () => {
     ]);
   });
 
-  it('counts in a thread that Cyrus takes part in, and in one of other people where it is mentioned', async () => {
+  it('counts in a thread that Cyrus takes part in, and in one of other people if it is mentioned', async () => {
     await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'COMMENTED', { comments: [at(3, 'Round it.')] });
     const { remarks, looked } = await readRemarks(look, 1, query());
     const place = remarks[0]?.place;
@@ -91,7 +91,7 @@ describe('what people write on a pull request', () => {
     expect((await readRemarks(look, 1, query({ seen }))).remarks).toHaveLength(1);
   });
 
-  it('is read in several goes where it is more than a request holds, and nothing of it is left out', async () => {
+  it('is read in several goes if it is more than a request holds, and nothing of it is left out', async () => {
     for (let index = 0; index < 4; index += 1) {
       const comments = Array.from({ length: 12 }, (_, line) => at(line + 1, `Remark ${index}.${line}`));
       await stage.github.review(SAMPLE_REPOSITORY, 1, 'ada', 'COMMENTED', { comments });
@@ -128,7 +128,7 @@ describe('an answer', () => {
     expect(pull?.comments).toHaveLength(1);
   });
 
-  it('goes below the pull request where the thread was deleted', async () => {
+  it('goes below the pull request if the thread was deleted', async () => {
     await postAnswers(work, 1, [{ key: 'k 1', comment: 999_999, body: 'Rounded.' }]);
     expect(stage.github.pulls()[0]?.comments.map(({ body }) => body)).toEqual([expect.stringContaining('Rounded.')]);
   });

@@ -46,7 +46,7 @@ const PULLS = '/repos/acme/shop/pulls';
 const proposal = { title: 'ENG-1: The cart', head: 'cyrus/eng-1', base: 'main', body: 'Mended.' };
 
 describe("an App's token", () => {
-  it('is minted for an hour, for the repositories and permissions that are asked for', async () => {
+  it('is made for an hour, for the repositories and permissions that are asked for', async () => {
     const jwt = await appToken();
     const { body: installation } = await call('GET', '/repos/acme/shop/installation', jwt);
     const { status, body } = await call('POST', `/app/installations/${installation.id}/access_tokens`, jwt, {
@@ -81,7 +81,7 @@ describe("an App's token", () => {
     expect(await ask('ghs_nothing')).toMatch(/^401/);
   });
 
-  it('is refused beyond what was granted, and where the app is not installed or suspended', async () => {
+  it('is refused beyond what was granted, and if the app is not installed or suspended', async () => {
     const jwt = await appToken();
     const { body: installation } = await call('GET', '/repos/acme/shop/installation', jwt);
     const path = `/app/installations/${installation.id}/access_tokens`;

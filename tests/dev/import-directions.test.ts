@@ -17,7 +17,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('the check of imports', () => {
-  it('passes where pure files import pure files', () => {
+  it('passes if pure files import pure files', () => {
     expect(execFileSync(process.execPath, [CHECK, folder], { encoding: 'utf8' })).toContain('point the right way');
   });
 

@@ -199,7 +199,7 @@ describe('in a workspace of its own', () => {
 });
 
 describe('which deployment', () => {
-  it('without a workspace where there are several, they are named', async () => {
+  it('without a workspace if there are several, they are named', async () => {
     host.addWorkspace(crypto.randomUUID(), 'Other');
     host.addWorkspace(crypto.randomUUID(), 'Another');
     const { code, err } = await run(['list']);
@@ -218,7 +218,7 @@ describe('which deployment', () => {
     expect(err).toContain('not https');
   });
 
-  it('is asked for a token where none is known, which is never an option', async () => {
+  it('is asked for a token if none is known, which is never an option', async () => {
     const without = await run(['list', '--url', 'https://cyrus.example'], { env: { ADMIN_TOKEN: '' } });
     expect(without).toMatchObject({
       code: 2,

@@ -132,7 +132,7 @@ test('a message in the middle of a turn is acknowledged in the next step and tak
   await conversation.end();
 });
 
-test('where editing is refused the change is made another way', async () => {
+test('if editing is refused the change is made another way', async () => {
   const conversation = await cli(['--disallowedTools', 'Edit']);
   const result = await conversation.ask(issue);
   expect(result.is_error).toBe(false);
@@ -167,7 +167,7 @@ test('the push-main script pushes to main with the rights that the remote gives'
   await conversation.end();
 });
 
-test('the long tool has a child process, tells its process ids, and dies with an interrupt; the conversation goes on', async () => {
+test('the long tool has a child process, tells its process ids, and dies with an interrupt; the conversation continues', async () => {
   const conversation = await cli();
   const file = `${worktree}-pids.json`;
   conversation.say(`[script: long-tool ${file}]`);
@@ -184,7 +184,7 @@ test('the long tool has a child process, tells its process ids, and dies with an
   await conversation.end();
 });
 
-test('killed between two steps and resumed, the script goes on where the transcript ends', async () => {
+test('killed between two steps and resumed, the script continues where the transcript ends', async () => {
   const id = randomUUID();
   const first = await cli(['--session-id', id]);
   first.say('[script: steps 6 300]');
@@ -203,7 +203,7 @@ test('killed between two steps and resumed, the script goes on where the transcr
   await second.end();
 });
 
-test('a new model in the place of the old one goes on with the same conversation', async () => {
+test('a new model in the place of the old one continues with the same conversation', async () => {
   const conversation = await cli();
   await conversation.ask(issue);
   const port = Number(new URL(model.url).port);
@@ -214,7 +214,7 @@ test('a new model in the place of the old one goes on with the same conversation
   await conversation.end();
 });
 
-test('a compacted conversation goes on', async () => {
+test('a compacted conversation continues', async () => {
   const conversation = await cli();
   await conversation.ask('[script: no-change]');
   await conversation.ask('/compact');

@@ -39,7 +39,7 @@ describe('the check of the vocabulary', () => {
     expect(placesOf(`${GLOSSARY}\n${table}`)).toEqual([{ term: 'slot', file: 'src/queue.ts' }]);
   });
 
-  it('does not pass where the glossary cannot be read', () => {
+  it('does not pass if the glossary cannot be read', () => {
     expect(() => bannedPhrases('# Glossary')).toThrow('forbids nothing');
   });
 });

@@ -17,7 +17,7 @@ describe('who may give work to Cyrus', () => {
     expect(refusalOf(access({}), customer)).toContain('only members of this workspace');
   });
 
-  it('is decided by the start where the rules are not known yet', () => {
+  it('is decided by the start if the rules are not known yet', () => {
     expect(refusalOf(null, eve)).toBeNull();
   });
 
@@ -27,12 +27,12 @@ describe('who may give work to Cyrus', () => {
     expect(refusalOf(access({ blockedUsers: [name] }), ada)).toBeNull();
   });
 
-  it('is only those on a list of allowed ones, where there is one', () => {
+  it('is only those on a list of allowed ones, if there is one', () => {
     expect(refusalOf(access({ allowedUsers: ['ada@example.com'] }), ada)).toBeNull();
     expect(refusalOf(access({ allowedUsers: ['ada@example.com'] }), eve)).toContain('Sorry');
   });
 
-  it('is nobody who is blocked, also where allowed', () => {
+  it('excludes a person who is blocked, even if a list of allowed people has them', () => {
     expect(refusalOf(access({ allowedUsers: ['eve@example.com'], blockedUsers: ['user-eve'] }), eve)).not.toBeNull();
     expect(refusalOf(access({ blockedUsers: ['user-eve'] }, { allowedUsers: ['user-eve'] }), eve)).not.toBeNull();
   });
@@ -45,7 +45,7 @@ describe('who may give work to Cyrus', () => {
     expect(refusalOf({ ...access(onlyAda), repository: null }, ada)).toBeNull();
   });
 
-  it('is no automation where only some people are allowed, unless that is listed too', () => {
+  it('is no automation if only some people are allowed, unless that is listed too', () => {
     expect(refusalOf(access({ allowedUsers: ['user-ada'] }), AUTOMATION)).not.toBeNull();
     expect(refusalOf(access({ allowedUsers: ['user-ada', 'automation'] }), AUTOMATION)).toBeNull();
     expect(refusalOf(access({ blockedUsers: ['automation'] }), AUTOMATION)).not.toBeNull();

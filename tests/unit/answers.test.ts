@@ -153,7 +153,7 @@ describe('an answer', () => {
     expect(play.state.phase.name).toBe('waiting');
   });
 
-  it('is no answer where it was written before the question, and Claude reads it', () => {
+  it('is no answer if it was written before the question, and is given to Claude', () => {
     const play = working();
     const writtenAt = play.now;
     play.now += 2_000;
@@ -192,7 +192,7 @@ describe('an answer', () => {
     expect(play.said('thread-1').at(-1)).toMatch(/too soon.*Which size\?/s);
   });
 
-  it('takes along what Claude should be told of the issue only where Claude is given it', () => {
+  it('takes along what Claude should be told of the issue only if Claude is given it', () => {
     const play = asking(ask([colours]));
     play.play({ type: 'context-arrived', id: 'c1', item: 'Bob commented.' });
     write(play, 'Red', play.now);

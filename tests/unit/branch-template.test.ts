@@ -79,12 +79,12 @@ describe('the branch of a session', () => {
     );
   });
 
-  it('is Linear’s suggestion in a shape of its own where Linear gives none', () => {
+  it('is Linear’s suggestion in a shape of its own if Linear gives none', () => {
     expect(branchByTemplate('{branchName}', { ...facts, branchName: null })).toBe('eng-12-round-the-carts-total');
   });
 });
 
-describe('a template that cannot be taken is refused in words', () => {
+describe('a template that cannot be taken is refused with a message', () => {
   it.each([
     ['cyrus/{issue}', '{issue} is not known; a branch name may have {identifier}'],
     ['cyrus/{identifier', 'a brace without its partner'],

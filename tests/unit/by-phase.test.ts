@@ -44,7 +44,7 @@ describe('a table of what an event does in each phase', () => {
     expect(waiting.state.phase).toEqual({ name: 'waiting', since: 0 });
   });
 
-  test('does not compile if it forgets a phase without saying what is done in the others', () => {
+  test('does not compile if it omits a phase and has no rule for the others', () => {
     // @ts-expect-error seven phases are missing
     const forgetful = byPhase<[], string>({ working: () => 'working' });
     expect(() => forgetful(stepIn({ name: 'waiting', since: 0 }))).toThrow(TypeError);

@@ -53,7 +53,7 @@ describe('a stop while the work is saved, of what Claude has of the next turn,',
     expect(play.closings('thread-3')).toHaveLength(1);
   });
 
-  it('is confirmed by the end that a second stop brings, where there were two', () => {
+  it('is confirmed by the end that a second stop brings, if there were two', () => {
     const play = atWork('p2');
     play.report(result('one', ['p1']), reading('p2'), result('two', ['p2']));
     play.prompt('p3', 'thread-3');
@@ -71,7 +71,7 @@ describe('a stop while the work is saved, of what Claude has of the next turn,',
 });
 
 describe('a stop while a turn waits for a limit', () => {
-  it('is final once the process that may go on with what else it was given has ended', () => {
+  it('is final once the process that may continue with what else it was given has ended', () => {
     const play = atWork('p2');
     play.report(usedUp(['p1']));
     expect(play.state.phase.name).toBe('parked');
@@ -108,7 +108,7 @@ describe('a stop while a question stays open whose process is gone', () => {
 });
 
 describe('a question that is asked while a stop is carried out', () => {
-  it('is asked where the process goes on for what was asked after the stop', () => {
+  it('is asked if the process continues for what was asked after the stop', () => {
     const play = atWork();
     play.stop();
     play.prompt('p2', 'thread-2');
@@ -130,7 +130,7 @@ describe('a question that is asked while a stop is carried out', () => {
 });
 
 describe('a request that waits behind work that nobody asked for', () => {
-  it('is handed over again where the sandbox of that work is lost with its disk', () => {
+  it('is handed over again if the sandbox of that work is lost with its disk', () => {
     const play = atWork();
     play.report(result('one', ['p1']));
     play.report(saved(1));

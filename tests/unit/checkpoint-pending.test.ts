@@ -23,7 +23,7 @@ function keptAfter(ms: number): PendingMoments {
 }
 
 describe('a tool waits for the checkpoint of what was done before it', () => {
-  test('but not of what ended a moment ago, where checkpoints are quick', async () => {
+  test('but not of what ended a moment ago, if checkpoints are quick', async () => {
     const pending = keptAfter(200);
     const number = pending.add();
     now += 499;
@@ -35,7 +35,7 @@ describe('a tool waits for the checkpoint of what was done before it', () => {
     await waits;
   });
 
-  test('in any case where the last one was slow, or there was none', () => {
+  test('in any case if the last one was slow, or there was none', () => {
     for (const pending of [keptAfter(1_001), new PendingMoments()]) {
       pending.add();
       expect(pending.kept(SLACK_MS, PATIENCE_MS)).not.toBeNull();
@@ -71,7 +71,7 @@ describe('a tool waits for the checkpoint of what was done before it', () => {
     expect(mayBegin).toBe(true);
   });
 
-  test('until what is left is young, and until all is kept where that took long', async () => {
+  test('until what is left is young, and until all is kept if that took long', async () => {
     const pending = keptAfter(200);
     const [first, second] = [pending.add(), pending.add()];
     now += 600;

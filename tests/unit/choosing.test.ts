@@ -71,7 +71,7 @@ describe('an edit of the description', () => {
     return event?.type === 'context-arrived' ? event.wishes : undefined;
   }
 
-  it('is noted with its author where it changes a wish, and only then', () => {
+  it('is noted with its author if it changes a wish, and only then', () => {
     expect(edited({ id: 'm', name: 'M' }, 'a [repo=acme/shop]', 'b [repo=acme/shop#evil]')).toMatchObject({
       by: { id: 'm' },
       was: '[repo=acme/shop]',

@@ -46,7 +46,7 @@ it('What Claude quotes of internal notes reaches neither page nor Linear, and th
   }
 });
 
-it('A notification that is in the user’s place is told to nobody', () => {
+it('A notification that the CLI prints as a message of the user is shown to nobody', () => {
   const content = [{ type: 'text', text: NOTIFIED }];
   expect(entriesOf({ type: 'user', isSynthetic: true, message: { role: 'user', content } })).toEqual([]);
 });

@@ -34,7 +34,7 @@ describe("the windows of Claude's limits", () => {
     expect(readWindows(new Headers({ 'anthropic-ratelimit-requests-limit': '1' }), NOW)).toBeNull();
   });
 
-  it('have room again at the reset of what is used up', () => {
+  it('are usable again at the reset of what is used up', () => {
     const reset = Math.floor(NOW / 1000) + 7_200;
     const read = readWindows(new Headers(rejectedHeaders('seven_day', reset)), NOW);
     expect(roomAt(read, NOW)).toBe(reset * 1000);
@@ -42,7 +42,7 @@ describe("the windows of Claude's limits", () => {
     expect(roomAt(read, reset * 1000)).toBe(reset * 1000);
   });
 
-  it('are empty once their reset has passed', () => {
+  it('count as unused once their reset has passed', () => {
     expect(leftOf(windows(0.9), NOW)).toBeCloseTo(0.1);
     expect(leftOf(windows(0.9), NOW + HOUR)).toBe(1);
     expect(current(windows(0.9), NOW + HOUR)).toMatchObject([{ utilization: 0, resetsAt: null }]);
@@ -108,7 +108,7 @@ describe('a token', () => {
     expect(chooseToken(tokens, 'a', NOW)).toEqual({ kind: 'token', name: 'c' });
   });
 
-  it('that is out is never chosen; where all are full the first reset counts', () => {
+  it('that is used up is never chosen; if all are used up, the one with the first reset is', () => {
     const until = (at: number) => windows(1, { status: 'rejected', resetsAt: at, windows: [] });
     const tokens = [
       state('a', { isOut: true }),
@@ -194,7 +194,7 @@ describe('prices', () => {
 describe('a budget', () => {
   const budgets = { session: 1, repositoryPerMonth: 10, month: 100 };
 
-  it('is used up where the next request would overdraw it', () => {
+  it('counts as used up if the next request would exceed it', () => {
     const spent = { session: 0.9, repositoryThisMonth: 9, month: 50 };
     expect(usedUpBudget(budgets, spent, 0.1)).toBeNull();
     expect(usedUpBudget(budgets, spent, 0.11)).toMatchObject({ which: 'session' });
@@ -303,7 +303,7 @@ describe('the use of an answer', () => {
     }
   });
 
-  it('is counted by what has passed where the answer breaks off before it says', () => {
+  it('is counted by what has passed if the answer breaks off before it says', () => {
     const delta = (length: number) =>
       `data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"${'x'.repeat(length)}"}}\n\n`;
     const reader = new UsageReader('text/event-stream');
@@ -316,7 +316,7 @@ describe('the use of an answer', () => {
     expect(outputTokens).toBeLessThan(520_000);
   });
 
-  it('is whole only where the answer says it at its end', () => {
+  it('is whole only if the answer says it at its end', () => {
     const isWhole = (type: string, answer: string) => {
       const reader = new UsageReader(type);
       reader.take(bytes.encode(answer));

@@ -37,7 +37,7 @@ describe('what is not known', () => {
     expect(bodies(line)).toEqual([{ kind: 'unknown', type, raw: line }]);
   });
 
-  it('is cut where it is very long', () => {
+  it('is cut if it is very long', () => {
     const line = `{"type":"hologram","x":"${'y'.repeat(MAX_ENTRY_TEXT)}"}`;
     expect(bodies(line)).toMatchObject([{ kind: 'unknown', truncatedFrom: line.length }]);
   });
@@ -174,14 +174,14 @@ describe('a tool result', () => {
 });
 
 describe('text in the user’s place', () => {
-  it('is nothing new where it repeats a prompt or tells of an interruption', () => {
+  it('adds no entry if it repeats a prompt or reports an interruption', () => {
     expect(read(user('do it', { isReplay: true })).redundant).toContain('already in the journal');
     expect(read(user([{ type: 'text', text: '[Request interrupted by user for tool use]' }])).redundant).toContain(
       'interruption',
     );
   });
 
-  it('is a notice where the CLI put it there', () => {
+  it('becomes a notice if the CLI itself put it there', () => {
     expect(bodies(user('Continue from where you left off.', { isSynthetic: true }))).toEqual([
       { kind: 'notice', level: 'info', text: 'Given to Claude: Continue from where you left off.' },
     ]);

@@ -85,7 +85,7 @@ describe('the first prompt of an issue', () => {
     expect(prompt.indexOf('Use tabs.')).toBeLessThan(prompt.indexOf('Use spaces.'));
   });
 
-  it('keeps the nearest rule where all of them together are too long', () => {
+  it('keeps the nearest rule if all of them together are too long', () => {
     const far = { from: 'the workspace', body: 'far '.repeat(MAX_CONTEXT) };
     const prompt = issuePrompt({ ...ask, guidance: [{ from: 'the team Web', body: 'Use tabs.' }, far] });
     expect(prompt).toContain('Use tabs.');

@@ -76,7 +76,7 @@ describe('a result', () => {
     expect(resultOf(name)).toMatchObject([{ isError: true, terminalReason, apiError }]);
   });
 
-  it('follows terminal_reason where a limit of the CLI ended the turn', () => {
+  it('follows terminal_reason if a limit of the CLI ended the turn', () => {
     expect(resultOf('15-error-max-turns.jsonl')).toMatchObject([{ isError: true, terminalReason: 'max_turns' }]);
     expect(resultOf('16-error-max-budget.jsonl')).toMatchObject([
       { isError: true, terminalReason: 'budget_exhausted' },
@@ -90,7 +90,7 @@ describe('a result', () => {
     );
   });
 
-  it('names the prompts it answers, both where one was folded into the turn of the other', () => {
+  it('names the prompts it answers, also if one was folded into the turn of the other', () => {
     const [first] = resultOf('02-multiturn-followup-while-running.jsonl');
     expect(first?.promptIds).toHaveLength(2);
     expect(resultOf('03-interrupt-control-request.jsonl')[0]?.promptIds).toEqual([
@@ -239,7 +239,7 @@ describe('a stream that breaks off', () => {
     expect(readLine(state, lines[0] ?? '').read.live).toMatchObject([{ type: 'drop' }]);
   });
 
-  it('gives the entry whole where the answer came again without streaming', () => {
+  it('gives the entry whole if the answer came again without streaming', () => {
     const { state } = run(lines.slice(0, opening + 1));
     const { read } = readLine(
       state,
@@ -248,7 +248,7 @@ describe('a stream that breaks off', () => {
     expect(read.entries).toEqual([{ body: { kind: 'text', text: 'again' } }]);
   });
 
-  it('gives the entry whole where viewers have seen less than the finished text', () => {
+  it('gives the entry whole if viewers have seen less than the finished text', () => {
     const { state } = run(lines.slice(0, opening + 1));
     const finished = lines.find((line) => line.includes('"text":"Writing the file now."}]')) ?? '';
     const { read } = readLine(state, finished);

@@ -70,7 +70,7 @@ describe('a failed turn says what failed, what became of the work, and what to d
     }
   });
 
-  it('with the reset of the limit as reported, where it is known', () => {
+  it('with the reset of the limit as reported, if it is known', () => {
     const [result] = resultsOf('err-usage-limit-5h.jsonl');
     const limit = { limit: 'seven_day', resetsAt: Date.UTC(2026, 10, 28, 1, 5) };
     expect(result && describeResult(result, limit).text).toContain(
@@ -78,7 +78,7 @@ describe('a failed turn says what failed, what became of the work, and what to d
     );
   });
 
-  it('with the words of Claude where the limit last reported has no name', () => {
+  it('with the words of Claude if the limit last reported has no name', () => {
     const [result] = resultsOf('err-usage-limit-5h.jsonl');
     expect(result && describeResult(result, { limit: 'unknown', resetsAt: null }).text).toContain(
       '5-hour limit is used up; it resets at 01:19 UTC.',
@@ -95,7 +95,7 @@ describe('a failed turn says what failed, what became of the work, and what to d
     expect(text('Limit reached')).toContain("Claude's usage limit is used up.");
   });
 
-  it('with what Claude Code said, cut, where the cause is not known', () => {
+  it('with what Claude Code said, cut, if the cause is not known', () => {
     const [result] = resultsOf('err-500-forever.jsonl');
     const described =
       result && describeResult({ ...result, terminalReason: 'odd', apiError: null, text: `Odd ${'x'.repeat(5_000)}` });
@@ -228,7 +228,7 @@ describe('a refusal is told by what it is about, and trying again is only said w
     'API Error: 400 This organization has been disabled.',
     'API Error: 405 Method Not Allowed',
     'API Error: 404 Not Found',
-  ])('what the API will not serve is quoted, also where the CLI has no code for it: %s', (said) => {
+  ])('what the API will not serve is quoted, also if the CLI has no code for it: %s', (said) => {
     expect(told(null, said)).toContain(said.replace(/\.$/, ''));
     expect(told(null, said)).toContain('Trying again will not help');
   });

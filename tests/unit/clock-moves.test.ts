@@ -8,7 +8,7 @@ import { access, init, permission, question, SessionPlay, usedUp } from './suppo
 const HOUR_MS = 3_600_000;
 
 describe('a wall clock that is set', () => {
-  it('is noticed where it goes back, and a small difference is none', () => {
+  it('is noticed if it goes back; a small difference is ignored', () => {
     expect(setBack(10 * HOUR_MS, 9 * HOUR_MS)).toBe(-HOUR_MS);
     expect(setBack(10_000, 9_900)).toBe(0);
     expect(setBack(10_000, 99_000)).toBe(0);
@@ -70,7 +70,7 @@ describe('a wall clock that is set forward', () => {
     expect(afterClockMove(state, by)).toMatchObject({ phase: { since: ended }, overAt: ended });
   });
 
-  it('is not found again and again where alarms are always late', () => {
+  it('is not found again and again if alarms are always late', () => {
     const { state } = working();
     const due = nextDeadline(state) ?? 0;
     expect(setForward(state, due + 60_000, true)).toBe(0);

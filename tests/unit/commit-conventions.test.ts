@@ -29,7 +29,7 @@ describe('the commits of a session', () => {
     expect(words).toContain('fix: ');
   });
 
-  it('name who asked as co-author, where Linear tells an address, unless that is not wanted', () => {
+  it('name who asked as co-author, if Linear tells an address, unless that is not wanted', () => {
     const people = [
       { id: 'ada', email: 'ada@acme.example', name: 'Ada "A" <Lovelace>' },
       { id: 'ada', email: 'ada@acme.example', name: 'Ada' },
@@ -55,7 +55,7 @@ describe('the commits of a session', () => {
   });
 });
 
-it('a template for messages that names what is not known is refused in words', () => {
+it('a template for messages that names what is not known is refused with a message', () => {
   const settings = { commits: { messageTemplate: 'feat: {{summary}}' } };
   const parsed = repositoryInputSchema.safeParse({ cloneUrl: 'https://git.test/a/b.git', settings });
   expect(parsed.error?.issues[0]?.message).toContain('{{summary}} is not known; a message may have {{identifier}}');

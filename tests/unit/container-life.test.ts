@@ -39,7 +39,7 @@ describe('a container', () => {
     expect(live(6 * MINUTE)).toBe(true);
   });
 
-  it.each([1, 13, -1, -13])('lives as long where the clock is set by %i hours', (hours) => {
+  it.each([1, 13, -1, -13])('lives as long if the clock is set by %i hours', (hours) => {
     life().begin();
     live(HOUR);
     setClock(hours * HOUR);
@@ -72,7 +72,7 @@ describe('a container', () => {
     expect(live(12 * HOUR)).toBe(false);
   });
 
-  it('that an earlier version started has lived since then, and goes on ending', () => {
+  it('that an earlier version started has lived since then, and continues ending', () => {
     stored.set('cyrus-started-at', NOW - 11 * HOUR);
     stored.set('cyrus-stopping-since', NOW - MINUTE);
     migrateLifetime(kv);

@@ -42,7 +42,7 @@ describe('Markdown that is cut', () => {
     expect(closedMarkdown('<DETAILS open>\n\nx</Details >')).toBe('<DETAILS open>\n\nx</Details >');
   });
 
-  it('fits also where the fence is longer than what may be kept', () => {
+  it('fits also if the fence is longer than what may be kept', () => {
     const cut = cutMarkdown(`Before.\n${'`'.repeat(500)}\n${lines(9)}`, 600);
     expect(cut.length).toBeLessThanOrEqual(600);
     expect(cut.startsWith('Before.\n')).toBe(true);
@@ -96,7 +96,7 @@ describe('a text that is cut in a code block', () => {
     }
   });
 
-  it('leaves the words of people after it as text where these leave little room', () => {
+  it('leaves the words of people after it as text if these leave little room', () => {
     const generated = renderBody(template, { ...facts, summary: `\`\`\`ts\n${lines(1_000)}\n\`\`\`` });
     const theirs = `${'People write this. '.repeat(2_800)}`;
     const body = updatedBody(`${renderBody(template, { ...facts, summary: 'Old.' })}\n\n${theirs}`, generated);
@@ -106,7 +106,7 @@ describe('a text that is cut in a code block', () => {
     expect(openFence(body?.slice(0, end) ?? '```')).toBeNull();
   });
 
-  it('leaves the note to Claude that a description goes on as text', () => {
+  it('leaves the note to Claude that a description continues as text', () => {
     const edit = { author: 'Ada', description: `\`\`\`ts\n${lines(20_000)}` };
     const told = addContext([], { edit }).map(contextText).join('');
     expect(told).toContain('[Cut here: ');

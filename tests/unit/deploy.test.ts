@@ -66,7 +66,7 @@ function world({ exists = true, failing = '', prints = {}, ready = () => ({ stat
 }
 
 describe('a deploy', () => {
-  it('brings the database up to date before the Worker changes, where there is one', async () => {
+  it('brings the database up to date before the Worker changes, if there is one', async () => {
     const { host, kinds } = world();
     expect(await deploy(host, usual)).toBeNull();
     expect(kinds()).toEqual(['page', 'rehearsal', 'database', 'worker']);
@@ -88,13 +88,13 @@ describe('a deploy', () => {
     expect(run.kinds()).toEqual(kinds);
   });
 
-  it('changes nothing where a migration is not additive', async () => {
+  it('changes nothing if a migration is not additive', async () => {
     const { host, ran } = world();
     expect(await deploy(host, { ...usual, problems: ['0009.sql: it drops a table'] })).toContain('0009.sql');
     expect(ran).toEqual([]);
   });
 
-  it('changes nothing where Cloudflare does not say whether the database is there', async () => {
+  it('changes nothing if Cloudflare does not say whether the database is there', async () => {
     const { host, kinds } = world({ prints: { 'wrangler d1 list': 'You are not logged in.' } });
     expect(await deploy(host, usual)).toContain('Nothing was changed');
     expect(kinds()).toEqual(['page', 'rehearsal']);
@@ -202,7 +202,7 @@ describe('the configuration of a deploy', () => {
 });
 
 describe('a migration', () => {
-  it('of this repository adds only: the Worker from before goes on with it', () => {
+  it('of this repository adds only: the Worker from before continues with it', () => {
     const folder = new URL('../../migrations/', import.meta.url);
     const files = readdirSync(folder).filter((name) => name.endsWith('.sql'));
     expect(files.length).toBeGreaterThan(6);

@@ -94,7 +94,7 @@ describe('A name on the list', () => {
     expect(ask(egress, 'https://evil.net\\@api.example.com/')).toBe('blocked-host');
   });
 
-  it('means the names below it where it begins with *., and not itself', () => {
+  it('means the names below it if it begins with *., and not itself', () => {
     expect(ask(egress, 'https://a.example.org/')).toBe('allowed');
     expect(ask(egress, 'https://a.b.example.org/')).toBe('allowed');
     expect(ask(egress, 'https://example.org/')).toBe('blocked-host');
@@ -107,7 +107,7 @@ describe('A name on the list', () => {
     expect(ask(egress, 'https://user:pass@api.example.com/')).toBe('blocked-address');
   });
 
-  it('is refused where it is no name: a scheme, a path, a port, an address, a whole top-level domain', () => {
+  it('is refused if it is no name: a scheme, a path, a port, an address, a whole top-level domain', () => {
     for (const host of [
       'https://example.com',
       'example.com/a',

@@ -41,7 +41,7 @@ const exited = (cause: 'idle' | 'stop'): SandboxEventBody => ({
 });
 
 describe('a turn in which helpers work', () => {
-  it('goes on after a result, and is closed once, with the last words and the whole of what was spent', () => {
+  it('continues after a result, and is closed once, with the last words and the whole of what was spent', () => {
     const play = working();
     play.report(text('It counts.'), open('It counts.', ['p1']));
     expect(play.state.phase.name).toBe('working');
@@ -55,7 +55,7 @@ describe('a turn in which helpers work', () => {
     expect(play.state).toMatchObject({ turns: 1, phase: { name: 'waiting' } });
   });
 
-  it('ends with what Claude said last where it has no more to say', () => {
+  it('ends with what Claude said last if it has no more to say', () => {
     const play = working();
     play.report(text('It counts.'), open('It counts.', ['p1']), { type: 'work-ended' }, saved(1));
     expect(play.closings('thread-1')).toEqual([expect.stringContaining('It counts.')]);
@@ -93,7 +93,7 @@ describe('a turn in which helpers work', () => {
     expect(play.closings('thread-1')).toEqual([expect.stringMatching(/^response: Stopped\./)]);
   });
 
-  it('goes on after the process is lost, and Claude is told which helpers will not report', () => {
+  it('continues after the process is lost, and Claude is told which helpers will not report', () => {
     const play = working();
     play.report(helperStarts, open('It counts.', ['p1']));
     play.report(crashed);

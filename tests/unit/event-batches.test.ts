@@ -25,7 +25,7 @@ describe('a batch of events', () => {
     });
   });
 
-  it('is refused where an event has no number, or it is no batch', () => {
+  it('is refused if an event has no number, or it is no batch', () => {
     expect(readEventBatch({ ...head, events: [notice(1), { type: 'notice' }] })).toMatchObject({ ok: false });
     expect(readEventBatch({ ...head, events: 'none' })).toMatchObject({ ok: false });
     expect(readEventBatch(null)).toMatchObject({ ok: false });
@@ -35,7 +35,7 @@ describe('a batch of events', () => {
 describe('an event that cannot be read', () => {
   const unreadable = (of: string, raw = '{}') => ({ type: 'unreadable' as const, of, raw, why: 'it is odd' });
 
-  it('is in the journal as it came, and the turn goes on', () => {
+  it('is in the journal as it came, and the turn continues', () => {
     const play = new SessionPlay();
     play.prompt('p1');
     play.started();
@@ -48,7 +48,7 @@ describe('an event that cannot be read', () => {
     ['cli-exited', '{}'],
     ['work-ended', '{}'],
     ['line', JSON.stringify({ line: JSON.stringify({ type: 'result' }) })],
-  ])('ends the turn in words where it would have ended it (%s)', (of, raw) => {
+  ])('ends the turn with a message if it would have ended it (%s)', (of, raw) => {
     const play = new SessionPlay();
     play.prompt('p1');
     play.started();

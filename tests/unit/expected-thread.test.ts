@@ -40,7 +40,7 @@ function opensThread(play: SessionPlay): boolean {
 }
 
 describe('a request of which a notification alone tells', () => {
-  it('is not lost where somebody else writes in another thread before its own is opened', () => {
+  it('is not lost if somebody else writes in another thread before its own is opened', () => {
     const play = rested();
     play.play(noticed(play.now));
     play.now += 3_000;
@@ -48,7 +48,7 @@ describe('a request of which a notification alone tells', () => {
     expect(opensThread(play)).toBe(true);
   });
 
-  it('is not lost where somebody else wrote just before it, or long after it while the notification was late', () => {
+  it('is not lost if somebody else wrote just before it, or long after it while the notification was late', () => {
     for (const [after, late] of [
       [-3_000, 0],
       [1_800_000, 3_600_000],
@@ -62,7 +62,7 @@ describe('a request of which a notification alone tells', () => {
     }
   });
 
-  it('is not lost where somebody is turned away, or writes on the live page, before its thread is opened', () => {
+  it('is not lost if somebody is turned away, or writes on the live page, before its thread is opened', () => {
     const refused = rested();
     refused.play(wrote('p2', refused.now));
     refused.started();
@@ -78,7 +78,7 @@ describe('a request of which a notification alone tells', () => {
     expect(opensThread(onPage)).toBe(true);
   });
 
-  it('is not lost where another one comes before the thread of the first is opened, and each gets its own', () => {
+  it('is not lost if another one comes before the thread of the first is opened, and each gets its own', () => {
     const play = rested();
     play.play(noticed(play.now));
     play.now += 5_000;
@@ -102,7 +102,7 @@ describe('a request of which a notification alone tells', () => {
     expect(play.deadline(20_000).filter(isOpening)).toEqual([]);
   });
 
-  it('is asked once where its own thread comes while another one is opened for it, and nobody asks anything in that one', () => {
+  it('is asked once if its own thread comes while another one is opened for it, and nobody asks anything in that one', () => {
     const play = rested();
     const asked = play.now;
     play.play(noticed(asked, { commentId: null }));
@@ -137,7 +137,7 @@ describe('a request of which a notification alone tells', () => {
     }
   });
 
-  it('is not begun where the issue is taken away before its thread is opened, nor what else was asked by then', () => {
+  it('is not begun if the issue is taken away before its thread is opened, nor what else was asked by then', () => {
     const play = rested();
     play.play(noticed(play.now));
     play.play(noticed(play.now, { promptId: 'n2', commentId: 'comment-n2', author: 'Bob', person: BOB }));
@@ -146,7 +146,7 @@ describe('a request of which a notification alone tells', () => {
     expect(opensThread(play)).toBe(false);
   });
 
-  it('has its thread on the issue where Linear opens none under its comment; where it opens none at all, the journal says so', () => {
+  it('has its thread on the issue if Linear opens none under its comment; if it opens none at all, the journal says so', () => {
     const play = rested();
     play.play(noticed(play.now));
     play.play(noticed(play.now, { promptId: 'n2', commentId: 'comment-n2', author: 'Bob', person: BOB }));
@@ -164,7 +164,7 @@ describe('a request of which a notification alone tells', () => {
     expect(play.deadline(0).filter(isOpening)).toMatchObject([{ promptId: 'n2' }]);
   });
 
-  it('is not asked again where its comment came in an old thread, also as a stop or as an answer, in either order', () => {
+  it('is not asked again if its comment came in an old thread, also as a stop or as an answer, in either order', () => {
     const question = { question: 'Which rounding?', options: [{ label: 'Half up' }, { label: 'Half even' }] };
     const request = { subtype: 'can_use_tool', tool_name: 'AskUserQuestion', input: { questions: [question] } };
     for (const text of ['Go on.', 'stop', 'Half up']) {
@@ -187,7 +187,7 @@ describe('a request of which a notification alone tells', () => {
     }
   });
 
-  it('is not asked again where the event that began its thread names its comment or its person otherwise, or not', () => {
+  it('is not asked again if the event that began its thread names its comment or its person otherwise, or not', () => {
     for (const event of [
       { source: 'mention', author: 'Ada', person: ADA, commentId: undefined },
       { source: 'mention', author: null, person: null, commentId: undefined },

@@ -25,7 +25,7 @@ const source = () => Readable.from([Buffer.from('one '), Buffer.from('two')]);
 
 describe('a program that reads all that it is given', () => {
   it.each(['before the end', 'at the end'] as const)(
-    'has done so if it says that it ended well, also where its input is closed %s is told',
+    'has done so if it says that it ended well, also if its input is closed %s is told',
     async (closes) => {
       const { stdin, taken } = input(closes);
       await feed(source(), [], { stdin, ended: Promise.resolve() }, signal);

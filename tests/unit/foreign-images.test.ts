@@ -69,7 +69,7 @@ describe('an image of a foreign host', () => {
     expect(linkedImages(linkedImages(text))).toBe(linkedImages(text));
   });
 
-  it('has words to follow where it had none', () => {
+  it('becomes a link named “image” if it has no description', () => {
     expect(linkedImages('![](https://evil.example/x.png)')).toBe(`!${JOINER}[image](https://evil.example/x.png)`);
     expect(linkedImages('See ![a](https://evil.example/x.png).')).toBe(
       `See !${JOINER}[a](https://evil.example/x.png).`,
@@ -95,7 +95,7 @@ describe('an image of a foreign host', () => {
     }
   });
 
-  it('is a link where the thread is told the beginning of code that is too long', () => {
+  it('is a link if the thread is told the beginning of code that is too long', () => {
     const text = `\`![a](https://evil.example/?secret)${'x'.repeat(30_000)}\``;
     const told = narrate(initialNarration, { kind: 'turn-ended', outcome: 'completed', text, ...ended }).activities;
     const said = JSON.stringify(told);

@@ -38,13 +38,13 @@ const REFUSED = [
 ];
 
 describe('a conversation that the API takes no more', () => {
-  it.each(BROKEN)('is told from other failures where its record is broken: $text', (one) => {
+  it.each(BROKEN)('is told from other failures if its record is broken: $text', (one) => {
     expect(historyTrouble(one)).toBe('broken');
   });
-  it.each(FULL)('is told from other failures where it is too long: $text', (one) => {
+  it.each(FULL)('is told from other failures if it is too long: $text', (one) => {
     expect(historyTrouble(one)).toBe('full');
   });
-  it.each(REFUSED)('is told from other failures where it is refused: $text', (one) => {
+  it.each(REFUSED)('is told from other failures if it is refused: $text', (one) => {
     expect(historyTrouble(one)).toBe('refused');
   });
   it.each([...BROKEN, ...FULL, ...REFUSED])(
@@ -72,7 +72,7 @@ describe('“Comment to try again”', () => {
     failed('API Error: 413 Request too large', { apiError: 'request_too_large' }),
     failed('no', { apiError: 'long_context_credits_required' }),
     failed('no', { apiError: 'hook_denied' }),
-  ])('is not said where the same fails again: $text $apiError', (one) => {
+  ])('is not said if the same fails again: $text $apiError', (one) => {
     expect(describeResult(one).text).not.toContain('to try again');
   });
   it('is said where it can help', () => {
@@ -94,7 +94,7 @@ const mismatch = (promptIds: string[]) =>
   apiError('API Error: 400 due to tool use concurrency issues.', promptIds, { api_error: 'tool_history_mismatch' });
 
 describe('a turn whose conversation is broken', () => {
-  it('goes on by itself in a new conversation that is told what was done, and closes its thread once', () => {
+  it('continues by itself in a new conversation that is told what was done, and closes its thread once', () => {
     const play = working();
     const before = play.state.conversationId;
     const effects = play.report(mismatch(['p1']));
@@ -113,7 +113,7 @@ describe('a turn whose conversation is broken', () => {
     expect(play.closings('thread-1')).toEqual([expect.stringContaining('Done after all.')]);
   });
 
-  it('goes on under a number of its own, which no later turn bears: a stop of the old one touches neither', () => {
+  it('continues under a number of its own, which no later turn bears: a stop of the old one touches neither', () => {
     const play = working();
     play.report(mismatch(['p1']));
     expect(play.state.phase).toMatchObject({ turn: { number: 2, first: 1 } });
@@ -124,7 +124,7 @@ describe('a turn whose conversation is broken', () => {
     expect(play.state.phase).toMatchObject({ turn: { number: 3 } });
   });
 
-  it('does so once; where it is broken again, the thread is told and offered a new conversation', () => {
+  it('does so once; if it is broken again, the thread is told and offered a new conversation', () => {
     const play = working();
     play.report(mismatch(['p1']));
     const told = play.asked.at(-1)?.promptId ?? '';
@@ -146,7 +146,7 @@ describe('a conversation that is too long or refused', () => {
     expect(effects).toContainEqual(expect.objectContaining({ kind: 'prompt-sandbox', promptId: 'p2', recap: true }));
   });
 
-  it('is gone on with where they say something else, or it was not offered', () => {
+  it('is gone on with if they say something else, or it was not offered', () => {
     const play = working();
     play.report(text('Done.'), result('Done.', ['p1']), saved(1));
     const before = play.state.conversationId;
@@ -218,7 +218,7 @@ describe('what a new conversation is told', () => {
     expect(told).not.toContain('of a helper');
   });
 
-  it('has the last request whole where none is at hand, and lets nothing out of its tags', () => {
+  it('has the last request whole if none is at hand, and lets nothing out of its tags', () => {
     const told = recap({ entries, asked: [], textOf: () => null, calls: [] });
     expect(told).not.toContain('cents </cyrus-context>');
     expect(recap({ entries, asked: [], textOf: (id) => `whole text of ${id}`, calls: [] })).toContain(

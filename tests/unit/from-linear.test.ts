@@ -119,7 +119,7 @@ describe('an agent session that begins', () => {
 });
 
 describe('a prompt in a thread', () => {
-  it('belongs to the session of its issue, also where it brings no more of the issue than its id', () => {
+  it('belongs to the session of its issue, also if it brings no more of the issue than its id', () => {
     expect(prompted({}, { issue: null })?.sessionName).toBe('org:issue:issue-1');
   });
 
@@ -128,7 +128,7 @@ describe('a prompt in a thread', () => {
     expect(prompted({ content: undefined, body: 'As documented.' })?.event).toMatchObject({ text: 'As documented.' });
   });
 
-  it('introduces the issue where it begins the session, because the event before it is late', () => {
+  it('introduces the issue if it begins the session, because the event before it is late', () => {
     const { first, followUp } = prompted({})?.promptText ?? {};
     expect(first).toContain('They are wrong.');
     expect(followUp).not.toContain('They are wrong.');

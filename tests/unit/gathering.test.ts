@@ -16,7 +16,7 @@ const ids = (lane: { effect: Effect }[]) => lane.map(({ effect }) => (effect.kin
 const link: Effect = { kind: 'show', agentSessionId: 't', change: { urls: [{ label: 'l', url: 'u' }] } };
 
 describe('what was gathered for a thread', () => {
-  it('goes along whole where it fits into three requests', () => {
+  it('goes along whole if it fits into three requests', () => {
     expect(leftOut([...steps(MOST_WHOLE - 1), say('answer', 'response')])).toEqual([]);
   });
 

@@ -20,7 +20,7 @@ describe('what a session brings in', () => {
     expect(refusalOfIntake(intakeAt(undefined, now), 'events', 126, 1_000)).not.toBeNull();
   });
 
-  it('ends the turn in words where its events are too many, and what ends things still gets through', () => {
+  it('ends the turn with a message if its events are too many, and what ends things still gets through', () => {
     const play = new SessionPlay();
     play.prompt('p1');
     play.started();
@@ -41,7 +41,7 @@ describe('what a session brings in', () => {
     expect(state.sandbox.cursor).toBe(cursor + 1);
   });
 
-  it('has an end too where it is said to end again and again: what is forged does not fill the journal', () => {
+  it('has an end too if it is said to end again and again: what is forged does not fill the journal', () => {
     const event = { type: 'saved', seq: 1, at: 1, subject: 'x'.repeat(1_000) } as unknown as SandboxEvent;
     let intake: Intake | null = intakeAt(undefined, HOUR);
     let taken = 0;

@@ -34,6 +34,6 @@ it.each([
   ['answers with a page', () => new Response('<html>', { headers: { 'content-type': 'text/html' } })],
   ['answers something else', () => Response.json({ locks: [] })],
   ['leads elsewhere', () => new Response(null, { status: 302, headers: { location: 'http://localhost/' } })],
-])('is not known where the host %s, by an error that stops no push', async (_what, answer) => {
+])('is not known if the host %s, by an error that stops no push', async (_what, answer) => {
   expect(await ask(answer)).toBeInstanceOf(LfsError);
 });

@@ -342,7 +342,7 @@ it.each([
 );
 
 describe('an effect that is given up', () => {
-  it('shows in the journal, and fails the turn where it is the start of the sandbox', () => {
+  it('shows in the journal, and fails the turn if it is the start of the sandbox', () => {
     const play = new SessionPlay();
     play.prompt('p1');
     play.play({
@@ -524,7 +524,7 @@ describe('a reply that Linear tells of as a prompt which names no comment, and a
     text,
   });
 
-  it('is told once, in either order, also where one of the two names the agent or knows no person', () => {
+  it('is told once, in either order, also if one of the two names the agent or knows no person', () => {
     for (const by of ['user-ada', null]) {
       const play = working();
       play.play(reply('@cyrus also the  tax.'));
@@ -560,7 +560,7 @@ describe('a request that only a notification told of', () => {
     text: 'Fix the cart.',
   } as const;
 
-  it('opens a thread by itself where Linear sends none within 20 s, and begins there', () => {
+  it('opens a thread by itself if Linear sends none within 20 s, and begins there', () => {
     const play = new SessionPlay();
     expect(play.play(noticed)).toEqual([]);
     const effects = play.deadline(20_000);
@@ -576,7 +576,7 @@ describe('a request that only a notification told of', () => {
     expect(play.state.phase.name).toBe('starting');
   });
 
-  it('is not taken for another request where it comes late, long after its thread', () => {
+  it('is not taken for another request if it comes late, long after its thread', () => {
     const play = new SessionPlay();
     play.prompt('p1');
     const sentAt = play.now;
@@ -586,7 +586,7 @@ describe('a request that only a notification told of', () => {
     expect(play.kinds(play.deadline(20_000))).not.toContain('open-thread');
   });
 
-  it('is not asked twice where the thread it found is told of later', () => {
+  it('is not asked twice if the thread it found is told of later', () => {
     const play = new SessionPlay();
     play.play(noticed);
     const [effect] = play.deadline(20_000);
@@ -611,7 +611,7 @@ describe('a request that only a notification told of', () => {
     expect(before.kinds(before.deadline(20_000))).not.toContain('open-thread');
   });
 
-  it('is asked once where Linear tells of the thread that Cyrus opened, before or after it answers that it is open', () => {
+  it('is asked once if Linear tells of the thread that Cyrus opened, before or after it answers that it is open', () => {
     const echo = {
       type: 'prompted',
       promptId: 'thread-9',
@@ -717,7 +717,7 @@ describe('several repositories', () => {
     ]);
   });
 
-  it('are asked for again where the answer fits none, and what was said is kept for Claude', () => {
+  it('are asked for again if the answer fits none, and what was said is kept for Claude', () => {
     const play = asking();
     play.prompt('p2', 'thread-1', 'Ada', 'Whatever you think. Mind the rounding.');
     expect(play.said('thread-1').at(-1)).toContain('I did not understand which one.');
@@ -816,7 +816,7 @@ describe('the answer of a turn', () => {
     expect(play.closings('thread-1')).toHaveLength(2);
   });
 
-  it('is told once also where the turn before it failed and is saved only then', () => {
+  it('is told once also if the turn before it failed and is saved only then', () => {
     const play = working();
     play.prompt('p2');
     const overloaded = { is_error: true, terminal_reason: 'api_error', api_error: 'overloaded' };
@@ -824,7 +824,7 @@ describe('the answer of a turn', () => {
     expect(play.said('thread-1').filter((said) => said.includes('Two.'))).toHaveLength(1);
   });
 
-  it('is told once, also where Claude goes on to the next request before the work is saved', () => {
+  it('is told once, also if Claude continues to the next request before the work is saved', () => {
     const play = working();
     play.prompt('p2');
     play.report(text('One.'), result('One.', ['p1']), init, text('On to the other.'), saved(1));
@@ -878,7 +878,7 @@ describe("a question of Claude's", () => {
     expect(play.state).toMatchObject({ turns: 1, phase: { name: 'waiting' } });
   });
 
-  it('is asked in the latest thread where no thread asked for the turn, and answered there once', () => {
+  it('is asked in the latest thread if no thread asked for the turn, and answered there once', () => {
     const play = working();
     play.play({ type: 'context-arrived', id: 'c1', item: { edit: { author: null, title: 'Sums' } }, urgent: true });
     play.deadline(5_000);

@@ -135,20 +135,20 @@ describe('Claude’s last text', () => {
     ]);
   });
 
-  it('is a thought where the turn ends in other words', () => {
+  it('is a thought if the turn ends in other words', () => {
     expect(short(tell(text('Half way.'), ended({ outcome: 'stopped', text: 'Stopped by Ada.' })))).toEqual([
       'thought: Half way.',
       'response: Stopped by Ada.',
     ]);
   });
 
-  it('is the response also where it is very long', () => {
+  it('is the response also if it is very long', () => {
     const long = 'word '.repeat(MAX_BODY);
     const activities = tell(text(long), ended({ outcome: 'completed', text: long.trim() }));
     expect(activities.map(({ content }) => content.type)).toEqual(['response']);
   });
 
-  it('is told once, also where a warning comes between it and the end', () => {
+  it('is told once, also if a warning comes between it and the end', () => {
     const warning: JournalBody = { kind: 'notice', level: 'warning', text: 'The sandbox does not answer.' };
     expect(short(tell(text('All done.'), warning, ended({ outcome: 'completed', text: 'All done.' })))).toEqual([
       'thought: The sandbox does not answer.',

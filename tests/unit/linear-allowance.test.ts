@@ -27,7 +27,7 @@ describe('a call to Linear', () => {
     }
   });
 
-  it('is left out below a quarter of the allowance where it is ephemeral', () => {
+  it('is left out below a quarter of the allowance if it is ephemeral', () => {
     expect(fates(left(0.24))).toEqual(['go', 'go', 'go', 'drop']);
   });
 
@@ -84,7 +84,7 @@ describe('the headers of an answer', () => {
     });
   });
 
-  it('change nothing where they are missing or no numbers', () => {
+  it('change nothing if they are missing or no numbers', () => {
     expect(afterHeaders(left(0.5), new Headers(), NOW)).toEqual(left(0.5));
     expect(afterHeaders(left(0.5), headers('many'), NOW)).toEqual(left(0.5));
     expect(afterHeaders(left(0.5), headers(''), NOW)).toEqual(left(0.5));

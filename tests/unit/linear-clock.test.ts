@@ -92,7 +92,7 @@ describe.each(DIFFERENCES.map((ms) => [inWords(ms), ms] as const))(
       expect(skewed.stop().some(({ kind }) => kind === 'stop-sandbox')).toBe(true);
     });
 
-    it('lets what was asked on the page after a stop in Linear go on, though the stop comes late', () => {
+    it('lets what was asked on the page after a stop in Linear continue, though the stop comes late', () => {
       const skewed = new Skewed(ahead);
       skewed.play.now += MINUTE;
       skewed.ofPage('p2', 'And the sum');

@@ -27,7 +27,7 @@ describe('an error of Linear is told by its body, whatever the status of the ans
     expect(error.message).toContain('words of Linear');
   });
 
-  it('and in the words that Linear has for people, where it has some', () => {
+  it('and in the words that Linear has for people, if it has some', () => {
     const error = said(200, { type: 'feature not accessible', userPresentableMessage: 'Not on your plan.' });
     expect(error.message).toBe('Linear refused: Not on your plan.');
   });

@@ -18,7 +18,7 @@ describe('the nearest rule wins', () => {
     expect(ranked(rules.toReversed(), 'web')).toEqual(['web', 'product', 'company', 'workspace']);
   });
 
-  it('where the team in between has no rule, and where the team of the issue is not known', () => {
+  it('if the team in between has no rule, and if the team of the issue is not known', () => {
     expect(ranked([workspace, ofTeam('company'), ofTeam('web', 'product')], 'web')).toEqual([
       'web',
       'company',

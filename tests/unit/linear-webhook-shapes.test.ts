@@ -152,7 +152,7 @@ describe('a mention in a thread that somebody else began', () => {
       { sourceCommentId: null, comment: { ...root, userId: null }, sourceMetadata: { type: 'comment' } },
       { previousComments: null },
     ],
-  ])('is left to be asked of Linear where %s; the root never becomes the request', (_why, session, event) => {
+  ])('is left to be asked of Linear if %s; the root never becomes the request', (_why, session, event) => {
     const request = asks(inReply(session, event));
     expect(request.event).toMatchObject({ source: 'mention', person: ada });
     expect(request.event).not.toMatchObject({ text: expect.stringContaining('ROOT') });
@@ -253,7 +253,7 @@ describe('a prompt that Linear was seen to send', () => {
     expect(asks({ ...rest, agentSession: null }).event).toMatchObject({ agentSessionId: id });
   });
 
-  it('is a stop where the signal says so, in any case', () => {
+  it('is a stop if the signal says so, in upper or lower case', () => {
     for (const signal of ['stop', 'STOP', 'Stop'])
       expect(activity({ signal })).toMatchObject({ type: 'stop-requested' });
   });

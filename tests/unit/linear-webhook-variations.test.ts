@@ -154,7 +154,7 @@ describe('a comment that mentions the agent', () => {
     expect(asks(body).event).toMatchObject({ person: { outside: true, email: null } });
   });
 
-  it('is the request also where Linear names neither its author nor who opened the session, so that nobody is mistaken for another', () => {
+  it('is the request also if Linear names neither its author nor who opened the session, so that nobody is mistaken for another', () => {
     const nobody = { creator: null, creatorId: null, comment: { id: 'comment-789', body: '@claude help me' } };
     const request = asks(created(nobody));
     expect(request.event).toMatchObject({ type: 'prompted', source: 'mention', text: '@claude help me', person: null });
@@ -236,7 +236,7 @@ describe('a prompt of an unusual shape', () => {
     });
   });
 
-  it('without a word is asked of Linear where it names the comment it came from', () => {
+  it('without a word is asked of Linear if it names the comment it came from', () => {
     const request = asks(prompted({ content: {}, sourceCommentId: 'c-3' }));
     expect(request.promptText?.followUp).toContain('<cyrus-unread ref="comment:c-3"');
     expect(request.event).toMatchObject({ type: 'prompted', commentId: 'c-3', person: adaAsked });

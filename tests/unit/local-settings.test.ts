@@ -13,7 +13,7 @@ function choice(text: string) {
   return claudeChoice(file);
 }
 
-it('a local run asks a scripted model where no credential is given', () => {
+it('a local run asks a scripted model if no credential is given', () => {
   expect(claudeChoice(join(folder, 'missing'))).toEqual({ kind: 'scripted' });
   expect(choice('SOMETHING_ELSE=1')).toEqual({ kind: 'scripted' });
 });
@@ -27,13 +27,13 @@ it("a local run asks Claude itself with the subscription's token of .dev.vars", 
   });
 });
 
-it('an API key is charged only where .dev.vars says so', () => {
+it('an API key is charged only if .dev.vars says so', () => {
   expect(() => choice('ANTHROPIC_API_KEY=sk-ant-api-1')).toThrow(SetupProblem);
   expect(() => choice('CLAUDE_CREDENTIAL=api-key')).toThrow('ANTHROPIC_API_KEY is missing');
   expect(choice('CLAUDE_CREDENTIAL=api-key\nANTHROPIC_API_KEY=sk-ant-api-1')).toMatchObject({ mode: 'api-key' });
 });
 
-it('a local run keeps its own secrets, and says what to do where they are damaged', () => {
+it('a local run keeps its own secrets, and says what to do if they are damaged', () => {
   const made = localSecrets(join(folder, 'run'));
   expect(localSecrets(join(folder, 'run'))).toEqual(made);
   writeFileSync(join(folder, 'run', 'secrets.json'), 'nonsense');

@@ -52,7 +52,7 @@ function prompts(effects: Effect[]): { promptId: string; preface?: string }[] {
 const lastAsked = (play: SessionPlay) => play.asked.at(-1)?.text ?? '';
 
 describe('a sandbox that is gone with its disk', () => {
-  it('is replaced by one that goes on from the checkpoint, in the same conversation, and the journal says so in one line', () => {
+  it('is replaced by one that continues from the checkpoint, in the same conversation, and the journal says so in one line', () => {
     const play = working();
     play.report(call('a', 'make one'), outcome('a', 'made'));
     keep(play);
@@ -105,7 +105,7 @@ describe('a sandbox that is gone with its disk', () => {
     ]);
   });
 
-  it('between turns is no loss: the next turn goes on from the checkpoint without a word of warning', () => {
+  it('between turns is no loss: the next turn continues from the checkpoint without a word of warning', () => {
     const play = working();
     play.report(result('one', ['p1']), saved(1));
     keep(play);
@@ -247,13 +247,13 @@ describe('a process that is gone while its disk is there', () => {
     expect(play.said('thread-1').join()).not.toContain('ended unexpectedly');
   });
 
-  it('that ended by a stop of which nothing is known any more is no loss, also where an older sandbox does not name the turn', () => {
+  it('that ended by a stop of which nothing is known any more is no loss, also if an older sandbox does not name the turn', () => {
     const play = working();
     play.report({ ...crashed, signal: 'SIGTERM', cause: 'stop' } as SandboxEventBody);
     expect(play.state.phase).toMatchObject({ turn: { losses: 0 } });
   });
 
-  it('that ended by the stop that the session waits for is followed by the save, also where an older sandbox does not name the turn', () => {
+  it('that ended by the stop that the session waits for is followed by the save, also if an older sandbox does not name the turn', () => {
     const play = working();
     play.stop();
     play.report({ ...crashed, signal: 'SIGTERM', cause: 'stop' } as SandboxEventBody);

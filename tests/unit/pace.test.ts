@@ -33,7 +33,7 @@ describe('what is told of a turn', () => {
     expect(sent(every(2, 6))).toEqual([0, 2, 4, 6]);
   });
 
-  it('is gathered more and more as the turn goes on, at most for 160 s', () => {
+  it('is gathered more and more as the turn continues, at most for 160 s', () => {
     const times = sent(every(1, 3600));
     const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
     expect(gaps.slice(0, 12)).toEqual(gaps.slice(0, 12).toSorted((a, b) => a - b));
@@ -44,22 +44,22 @@ describe('what is told of a turn', () => {
     expect(sent(every(seconds, 3600)).length).toBeLessThanOrEqual(34);
   });
 
-  it('goes out at once where a person waits for it, with what was gathered', () => {
+  it('goes out at once if a person waits for it, with what was gathered', () => {
     const busy = every(1, 600).filter(([second]) => second !== 601);
     expect(sent([...busy, [601, 'answer']]).at(-1)).toBe(601);
   });
 
-  it('is left out where calls are scarce and the next activity replaces it anyway', () => {
+  it('is left out if calls are scarce and the next activity replaces it anyway', () => {
     const pace: Pace = { tokens: 1, at: 0, flushAt: 0 };
     expect(schedule(pace, 'passing', 'normal', 1000)).toBeNull();
     expect(schedule(pace, 'news', 'normal', 1000)).not.toBeNull();
   });
 
-  it('is told sooner where everything is wanted', () => {
+  it('is told sooner if everything is wanted', () => {
     expect(sent(every(1, 3600), 'verbose').length).toBeGreaterThan(80);
   });
 
-  it.each([0.1, 1, 30, 300])('is at most 160 s late where people talk every %s s', (seconds) => {
+  it.each([0.1, 1, 30, 300])('is at most 160 s late if people talk every %s s', (seconds) => {
     let pace = initialPace('normal', 0);
     for (let talk = 0; talk < 100; talk += 1) {
       const now = Math.round(talk * seconds * 1000);
@@ -72,7 +72,7 @@ describe('what is told of a turn', () => {
     }
   });
 
-  it('is not later where the clock was set back or forward', () => {
+  it('is not later if the clock was set back or forward', () => {
     for (const jump of [-3_600_000, 3_600_000]) {
       let pace: Pace = initialPace('normal', 10_000_000);
       for (let second = 0; second < 60; second += 1) {

@@ -56,7 +56,7 @@ describe('a limit of Claude', () => {
     expect(play.state.usage.inputTokens).toBe(10);
   });
 
-  it("is told in Cyrus's words, and what Claude Code says of it is not told beside them when the work goes on", () => {
+  it("is told in Cyrus's words, and what Claude Code says of it is not told beside them when the work continues", () => {
     const play = working();
     const said = "You've hit your 5-hour limit · resets 1:19am (UTC)";
     const message = { id: 'm-limit', role: 'assistant', model: '<synthetic>', content: [{ type: 'text', text: said }] };
@@ -91,7 +91,7 @@ describe('a limit of Claude', () => {
     ]);
   });
 
-  it("of one model's own does not put the work off: it goes on with another, and waits only if it meets the limit again", () => {
+  it("of one model's own does not put the work off: it continues with another, and waits only if it meets the limit again", () => {
     const play = working();
     const resetsAt = play.now + 5 * 24 * HOUR;
     play.report(rejected(resetsAt, 'seven_day_opus'), usedUp(['p1']), saved(1));
@@ -105,7 +105,7 @@ describe('a limit of Claude', () => {
     expect(phaseOf(play).until).toBeGreaterThan(play.now + 4 * 24 * HOUR);
   });
 
-  it("of one model's own is not waited for where a comment asks for another model, in whatever words", () => {
+  it("of one model's own is not waited for if a comment asks for another model, in whatever words", () => {
     for (const words of [
       'Please use Sonnet then.',
       '@cyrus \\[model=sonnet\\]',
@@ -128,7 +128,7 @@ describe('a limit of Claude', () => {
     }
   });
 
-  it('stays where a comment names no other model, says not to use it, or the limit is of all models', () => {
+  it('stays if a comment names no other model, says not to use it, or the limit is of all models', () => {
     for (const [limit, words] of [
       ['seven_day_opus', 'Opus is fine, I wait.'],
       ['seven_day_opus', "Please don't use Sonnet."],
@@ -160,7 +160,7 @@ describe('a limit of Claude', () => {
     expect(phaseOf(play).name).toBe('parked');
   });
 
-  it('lets the turn go on by itself at the reset, with the same conversation, and the answer closes it', () => {
+  it('lets the turn continue by itself at the reset, with the same conversation, and the answer closes it', () => {
     const play = parked();
     const conversation = play.state.conversationId;
     play.deadline(phaseOf(play).until - play.now - 1_000);
@@ -176,7 +176,7 @@ describe('a limit of Claude', () => {
     expect(play.state.phase.name).toBe('waiting');
   });
 
-  it('that is still used up after its reset parks the turn again, and each time for longer where no reset is known', () => {
+  it('that is still used up after its reset parks the turn again, and each time for longer if no reset is known', () => {
     const play = parked();
     const waits: number[] = [];
     for (let i = 0; i < 7; i++) {
@@ -218,7 +218,7 @@ describe('a limit of Claude', () => {
     expect(phaseOf(play).turn.parks).toBe(6);
   });
 
-  it('holds back no comment: it is confirmed at once, and Claude is asked when it goes on', () => {
+  it('holds back no comment: it is confirmed at once, and Claude is asked when it continues', () => {
     const play = parked();
     const effects = play.prompt('p2', 'thread-2');
     expect(play.kinds(effects)).not.toContain('prompt-sandbox');
@@ -257,7 +257,7 @@ describe('a limit of Claude', () => {
     expect(play.deadline(10 * HOUR)).toEqual([]);
   });
 
-  it('ends where the issue is taken away', () => {
+  it('ends if the issue is taken away', () => {
     const play = parked();
     play.withdraw('unassigned');
     expect(play.state.phase.name).toBe('waiting');

@@ -30,7 +30,7 @@ describe('what somebody says on the page who signed in', () => {
     expect(play.said('thread-1').join('\n')).toContain('Ada on the page:\n\n> Also add a test');
   });
 
-  it('is refused as in Linear where the rules do not let them ask, and the page says why', () => {
+  it('is refused as in Linear if the rules do not let them ask, and the page says why', () => {
     const play = working(access({ workspace: accessRulesSchema.parse({ blockedUsers: ['eve@acme.example'] }) }));
     expect(play.kinds(onPage(play, 'p2', eve, 'Do something else'))).not.toContain('prompt-sandbox');
     expect(play.entries.map(({ body }) => body)).toContainEqual(

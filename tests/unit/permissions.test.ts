@@ -91,7 +91,7 @@ describe('a tool that asks to be let run', () => {
     expect(decisions(effects)).toEqual([['r1', 'Ada did not allow this, and said: No, publish to the test registry.']]);
   });
 
-  it('is asked again once, in plain words, where the answer is neither a yes nor a no', () => {
+  it('is asked again once, in plain words, if the answer is neither a yes nor a no', () => {
     const play = asking();
     expect(decisions(play.prompt('a1', 'thread-1', 'Ada', 'Publish to the test registry instead.'))).toEqual([]);
     expect(asked(play).at(-1)).toContain('neither a clear yes nor a clear no. May it run?');
@@ -269,7 +269,7 @@ describe('while a tool asks', () => {
     expect(play.kinds(effects), 'what asked is gone').not.toContain('decide-sandbox');
   });
 
-  it('the loss of its process takes the question back, and the work goes on', () => {
+  it('the loss of its process takes the question back, and the work continues', () => {
     const play = asking(permission('r1'), permission('r2'));
     const effects = play.report(crashed);
     expect(play.kinds(effects)).toEqual(expect.arrayContaining(['start-sandbox', 'prompt-sandbox']));

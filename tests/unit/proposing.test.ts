@@ -112,7 +112,7 @@ describe('a turn that changed something', () => {
     expect(play.closings('thread-1')[0]).toContain(`[Pull request #12](${URL}) (draft): branch`);
   });
 
-  it('gives the branch instead where the host has no pull requests', () => {
+  it('gives the branch instead if the host has no pull requests', () => {
     const { play, effect } = proposing();
     done(play, effect, { kind: 'branch', url: 'https://gitlab.com/acme/shop/-/tree/cyrus/eng-1' });
     expect(play.closings('thread-1')).toEqual([
@@ -209,7 +209,7 @@ describe('no pull request is asked for', () => {
     expect(play.closings('thread-1')[1]).toContain('[Pull request #12]');
   });
 
-  it('where the push was refused', () => {
+  it('if the push was refused', () => {
     const play = new SessionPlay();
     play.hasPullRequests = true;
     play.prompt('p1');

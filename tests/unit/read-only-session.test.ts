@@ -29,11 +29,11 @@ describe('a session whose storage cannot be read', () => {
     ['of another form', { id: 1 }],
     ['missing', undefined],
     ['without a team', { ...issue, teamId: undefined }],
-  ])('is hidden from admins too where its issue is %s: it may be of a private team', (_, unreadable) => {
+  ])('is hidden from admins too if its issue is %s: it may be of a private team', (_, unreadable) => {
     expect(opened({ workspaceId: 'acme', issue: unreadable }).maySee).toBe(false);
   });
 
-  it('shows no issue where none can be read', () => {
+  it('shows no issue if none can be read', () => {
     expect(opened({ workspaceId: 'acme', issue: { id: 1 } }).view.issue).toBeNull();
     expect(opened({ workspaceId: 'acme', issue }).view.issue).toMatchObject({ identifier: 'ENG-1' });
   });

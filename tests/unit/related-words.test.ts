@@ -37,7 +37,7 @@ describe('what is around an issue', () => {
     expect(text).toMatch(/^Do it\.\n\nThe issues around it[\s\S]*<\/cyrus-context>\n\nMore\.$/);
   });
 
-  it('is not spoken of where there is nothing, and admitted where Linear does not say', () => {
+  it('is not spoken of if there is nothing, and admitted if Linear does not say', () => {
     expect(told({})).toBe('Do it.\n\nMore.');
     expect(fillRelated(`Do it.\n\n${place}`, null)).toMatch(/^Do it\.\n\nLinear did not return the issue/);
     expect(fillRelated('Do it.', null)).toBe('Do it.');

@@ -100,7 +100,7 @@ describe('a process of Claude’s that dies', () => {
     expect(play.closings('thread-2')).toEqual([expect.stringContaining('both')]);
   });
 
-  it('is believed by its lines where its sandbox does not say what was read', () => {
+  it('is believed by its lines if its sandbox does not say what was read', () => {
     const play = working();
     play.prompt('p2', 'thread-2');
     const { prompts: _, ...older } = exited([], []) as Extract<SandboxEventBody, { type: 'cli-exited' }>;
@@ -120,7 +120,7 @@ describe('a process of Claude’s that dies', () => {
     expect(play.closings('thread-2')).toEqual([expect.stringContaining('two')]);
   });
 
-  it('that was itself to go on with lost work gives that to the next one once, under the prompt that is on its way already', () => {
+  it('that was itself to continue with lost work gives that to the next one once, under the prompt that is on its way already', () => {
     const play = working();
     play.prompt('p2', 'thread-2');
     // The first process read p1 and p2 and dies; a later one answers p3 and dies, before it was told to go on.
@@ -135,7 +135,7 @@ describe('a process of Claude’s that dies', () => {
     expect(play.state.phase.name).toBe('waiting');
   });
 
-  it('leaves what it had read to the answer of the prompt that goes on with it, not to one that came before that', () => {
+  it('leaves what it had read to the answer of the prompt that continues with it, not to one that came before that', () => {
     const play = working();
     for (const id of ['p2', 'p3', 'p4']) play.prompt(id, `thread-${id.slice(1)}`);
     const resumption = handed(play.report(exited(['p1'], [])))[0] ?? '';
@@ -147,7 +147,7 @@ describe('a process of Claude’s that dies', () => {
     expect(play.state.phase.name).toBe('waiting');
   });
 
-  it('while the work is saved goes on with what it had begun of the next turn', () => {
+  it('while the work is saved continues with what it had begun of the next turn', () => {
     const play = savingWithNext();
     play.report(...begun('p2'), text('I begin'), exited(['p2'], []));
     const effects = play.report(saved(1));
@@ -440,7 +440,7 @@ describe('what is late', () => {
     expect(play.state).toMatchObject({ phase: { name: 'working' }, isMuted: false });
   });
 
-  it('a stop ends what was asked before it, and what was asked after it goes on in the next turn', () => {
+  it('a stop ends what was asked before it, and what was asked after it continues in the next turn', () => {
     const play = newerWork();
     asked(play, 'p2', 'thread-2', 30_000);
     expect(stops(stopped(play, 'thread-1', 20_000))).toHaveLength(1);

@@ -29,7 +29,7 @@ describe('retries', () => {
     expect(lasts({ kind: 'prompt-sandbox', promptId: 'p', turn: 1 }, 'passing')).toBeGreaterThan(12 * HOUR_MS);
   });
 
-  it('find a start that can go on within a minute', () => {
+  it('find a start that can continue within a minute', () => {
     const policy = retryPolicy(start, 'passing');
     expect(policy && backoff(policy, 1_000, 0.999)).toBeLessThanOrEqual(60_000);
   });
@@ -70,7 +70,7 @@ describe('retries', () => {
     expect(2 * lasts({ kind } as Effect, 'passing')).toBeGreaterThan(ms);
   });
 
-  it('are not made where they cannot succeed', () => {
+  it('are not made if they cannot succeed', () => {
     expect(isGivenUp(retryPolicy(start, 'unauthorized'), 1)).toBe(true);
     expect(retryPolicy({ kind: 'index-session' }, 'unauthorized')).toBeNull();
   });

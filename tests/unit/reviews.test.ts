@@ -79,7 +79,7 @@ describe('a review', () => {
     expect(play.asked).toHaveLength(1);
   });
 
-  it('goes on in the thread that it is about, under the same number', () => {
+  it('continues in the thread that it is about, under the same number', () => {
     const play = proposed(true);
     read(play, ['review:1'], [remark()]);
     work(play, 'Thread 1: Rounded.');
@@ -133,7 +133,7 @@ describe('a review', () => {
     expect(answersIn(effects)[0]?.answers[0]?.body).toContain('stopped before this was done');
   });
 
-  it('of more than one request holds goes on with the next look', () => {
+  it('of more than one request holds continues with the next look', () => {
     const play = proposed(true);
     read(play, ['review:1'], [remark()], true);
     expect(play.deadline(GATHER_MS)).toContainEqual(look);

@@ -85,7 +85,7 @@ describe('what people may do', () => {
 
 describe('the role of a person in a workspace', () => {
   const membership = { workspaceId: 'acme', userId: 'Ada-1', isAdmin: false, isGuest: false, teamIds: [] };
-  it('is that of a viewer where the workspace lists them by email, by id, or as a guest, and never of an admin', () => {
+  it('is that of a viewer if the workspace lists them by email, by id, or as a guest, and never of an admin', () => {
     expect(roleOf(membership, 'ada@acme.example', [])).toBe('member');
     expect(roleOf(membership, 'ada@acme.example', ['ADA@acme.example'])).toBe('viewer');
     expect(roleOf(membership, 'ada@acme.example', ['ada-1'])).toBe('viewer');

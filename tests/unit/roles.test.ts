@@ -36,7 +36,7 @@ it('a label names the effort, before the role’s, the repository’s and none',
   expect(assign([], defaultSettings, 'sonnet')).not.toHaveProperty('effort');
 });
 
-it('a role has a model of its own where one is set, unless a label or a wish names another', () => {
+it('a role has a model of its own if one is set, unless a label or a wish names another', () => {
   const settings = repositorySettingsSchema.parse({ model: 'haiku', roleModels: { scoper: 'opus' } });
   expect(assign(['PRD'], settings, 'sonnet').model).toBe('opus');
   expect(assign(['PRD', 'Fable'], settings, 'sonnet').model).toBe('fable');

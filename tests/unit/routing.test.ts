@@ -35,7 +35,7 @@ describe('an issue goes to the repository', () => {
     expect(route(nothing, [candidate('acme/api')], [])).toMatchObject({ fullName: 'acme/api' });
   });
 
-  it('that Linear suggests with confidence, where no rule decides', () => {
+  it('that Linear suggests with confidence, if no rule decides', () => {
     const plain = [candidate('acme/api'), candidate('acme/app')];
     const sure = [
       { fullName: 'acme/app', confidence: 0.9 },
@@ -75,7 +75,7 @@ describe('people are asked for the repository', () => {
     });
   });
 
-  it('where a tag cannot be read, or its name fits none or several', () => {
+  it('if a tag cannot be read, or its name fits none or several', () => {
     for (const tag of ['[repo=]', '[repo=the api]', '[repo=shop]']) {
       expect(route({ ...nothing, texts: [tag] }, plain, [])).toMatchObject({ kind: 'unsure', why: expect.any(String) });
     }
@@ -83,7 +83,7 @@ describe('people are asked for the repository', () => {
     expect(route({ ...nothing, texts: ['[repo=api]'] }, twins, [])).toMatchObject({ kind: 'unsure' });
   });
 
-  it('where a rule fits two repositories', () => {
+  it('if a rule fits two repositories', () => {
     const two = [candidate('acme/api', { labels: ['x'] }), candidate('acme/app', { labels: ['x'] })];
     expect(route({ ...nothing, labels: ['x'] }, two, []).kind).toBe('unsure');
   });

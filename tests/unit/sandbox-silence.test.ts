@@ -71,7 +71,7 @@ describe('a sandbox that posts no more', () => {
     expect(looks).toEqual([last + 5_000]);
   });
 
-  it('is looked after when the session says so, where that was heard of it by another way', async () => {
+  it('is looked after when the session says so, if that was heard of it by another way', async () => {
     heard();
     const last = now();
     answers = [3_000, null];
@@ -79,7 +79,7 @@ describe('a sandbox that posts no more', () => {
     expect(looks).toEqual([last + 5_000, last + 8_000]);
   });
 
-  it('is not looked after where its turn is over', async () => {
+  it('is not looked after if its turn is over', async () => {
     heard();
     await vi.advanceTimersByTimeAsync(4_000);
     heard(false);

@@ -108,7 +108,7 @@ describe('the second version of the kernel’s groups', () => {
     expect(readdirSync(own)).not.toContain('ran');
   });
 
-  test('has the server move into a group of its own where the one it is in may hand nothing down', () => {
+  test('has the server move into a group of its own if the one it is in may hand nothing down', () => {
     const isAlone = (own: string) => existsSync(join(own, 'cyrus-server/cgroup.procs'));
     const { written, kernel } = machine((own) => !isAlone(own));
     expect(SessionGroups.find(root, limits, kernel)).toBeInstanceOf(SessionGroups);
@@ -118,7 +118,7 @@ describe('the second version of the kernel’s groups', () => {
     ]);
   });
 
-  test('is left as it was where others are in the server’s group, and the server says why', () => {
+  test('is left as it was if others are in the server’s group, and the server says why', () => {
     const { written, kernel } = machine(() => true);
     const groups = SessionGroups.find(root, limits, kernel);
     expect(groups).toEqual({ why: expect.stringContaining('EBUSY') });
@@ -167,7 +167,7 @@ describe('the limits of a session', () => {
     );
   });
 
-  test('hold for all of its processes together, where the server may make groups', () => {
+  test('hold for all of its processes together, if the server may make groups', () => {
     const groups = SessionGroups.find(`/srv/${randomUUID()}`, { memoryBytes: 64 * 1024 ** 2, processes: 64 });
     if (!(groups instanceof SessionGroups)) {
       // The server says so at its start.

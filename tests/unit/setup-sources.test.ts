@@ -19,7 +19,7 @@ describe('what a setup script installs depends on', () => {
     expect(decisive([...files, 'src/index.ts', 'README.md', 'docs/requirements.md'])).toEqual(files);
   });
 
-  it('a manifest too, where no lock file of its own package manager is beside it', () => {
+  it('a manifest too, if no lock file of its own package manager is beside it', () => {
     const files = [
       'package-lock.json',
       'package.json',

@@ -163,7 +163,7 @@ describe('a setup', () => {
     expect(existsSync(again.sent[0]?.file ?? '')).toBe(false);
   });
 
-  it('makes no key and deploys nothing where Cloudflare does not say which secrets are stored', async () => {
+  it('makes no key and deploys nothing if Cloudflare does not say which secrets are stored', async () => {
     const account = structuredClone(emptyAccount);
     await setUp(machine(account).setup, answers, false);
     const before = structuredClone(account.workers);
@@ -237,7 +237,7 @@ describe('a setup', () => {
     'wrangler deploy --dry-run',
     'wrangler d1 migrations apply',
     'wrangler deploy --config',
-  ])('that breaks off at %s says so, and goes on from there', async (breaksAt) => {
+  ])('that breaks off at %s says so, and continues from there', async (breaksAt) => {
     const whole = structuredClone(emptyAccount);
     await setUp(machine(whole).setup, answers, false);
     const account = structuredClone(emptyAccount);
@@ -253,7 +253,7 @@ describe('a setup', () => {
     expect(shape(account)).toEqual(shape(whole));
   });
 
-  it('says which plan is needed where the account has no containers', async () => {
+  it('says which plan is needed if the account has no containers', async () => {
     const account = { ...structuredClone(emptyAccount), loggedIn: true, isPaid: false };
     expect(await setUp(machine(account).setup, answers, false)).toMatch(/^Plan: .*Choose the Workers Paid plan/);
   });

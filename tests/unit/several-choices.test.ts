@@ -15,7 +15,7 @@ describe('an answer that chooses several options', () => {
     ['1, 3', ['red', 'both']],
     ['Blue, Salt and pepper, ground', ['blue', 'both']],
     ['Red', ['red']],
-  ])('%j means them, by name, by number, also where a name has a comma in it', (text, ids) => {
+  ])('%j means them, by name, by number, also if a name has a comma in it', (text, ids) => {
     expect(readChoices(text, choices)?.map(({ id }) => id)).toEqual(ids);
   });
 

@@ -23,7 +23,7 @@ describe('A sandbox that cannot be started yet', () => {
     expect(play.state.phase.since).toBe(since);
   });
 
-  it('is told in Linear from the second try on, and again only where the reason is another', () => {
+  it('is told in Linear from the second try on, and again only if the reason is another', () => {
     const play = new SessionPlay();
     play.prompt('p1');
     for (const attempts of [1, 2, 3, 4]) play.play({ type: 'effect-delayed', effect: start, attempts, reason });
@@ -79,7 +79,7 @@ describe('A sandbox that waits for the git host', () => {
     expect(play.state.phase.name).toBe('starting');
   });
 
-  it('goes on as any other when the host is back, after half a day', () => {
+  it('continues as any other when the host is back, after half a day', () => {
     const play = waiting();
     for (let beat = 0; beat < 2_160; beat += 1) {
       play.now += 20_000;

@@ -96,7 +96,7 @@ describe('a limit on new sessions', () => {
     },
   );
 
-  it('of a person holds up that person alone, whose other turns go on', () => {
+  it('of a person holds up that person alone, whose other turns continue', () => {
     const workspace = new Workspace({ SESSIONS_A_PERSON_HOUR: 1 });
     workspace.ask('s1');
     expect(workspace.ask('s2')).toBe(false);

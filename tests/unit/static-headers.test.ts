@@ -47,7 +47,7 @@ describe('a file that is served without the Worker', () => {
     expect(files.get('frame-ancestors')).toBe("frame-ancestors 'none'");
   });
 
-  it('is kept by a browser only where its name holds a hash of its content', () => {
+  it('is kept by a browser only if its name holds a hash of its content', () => {
     const kept = [...staticHeaders()].filter(([, headers]) => headers.has('cache-control')).map(([path]) => path);
     expect(kept).toEqual(['/assets/*']);
   });

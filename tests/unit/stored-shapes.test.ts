@@ -26,7 +26,7 @@ function entryOf(line: string, seq: number): JournalEntry {
 const NAMED_NOW: Record<string, string> = { 'ask-place': 'request-slot', 'give-place': 'release-slot' };
 
 describe.each(releasedVersions)('what version %s stored', (version) => {
-  it('goes on, in every phase: a comment, a stop and the passing of time are taken in, and the page shows it', () => {
+  it('continues, in every phase: a comment, a stop and the passing of time are taken in, and the page shows it', () => {
     for (const line of released(version, 'states')) {
       const state = read(line);
       expect(state.version).toBe(STATE_VERSION);
@@ -126,7 +126,7 @@ describe('what this version cannot know', () => {
     ['a state without a version', { ...state, version: undefined }],
     ['a state without its turn', { ...state, phase: { name: 'working', since: 1 } }],
     ['a state without its sandbox', { ...state, sandbox: undefined }],
-  ])('is %s, and is refused in words instead of thrown', (_what, stored) => {
+  ])('is %s, and is refused with a message instead of thrown', (_what, stored) => {
     const upgraded = upgradeState(stored);
     expect(upgraded.ok ? '' : upgraded.why).not.toBe('');
   });

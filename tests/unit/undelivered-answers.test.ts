@@ -52,7 +52,7 @@ it('a question that cannot be read is denied at once, with what Claude should do
 });
 
 describe('what people said to a tool that it cannot be delivered to', () => {
-  it('is told to Claude where a permission is asked next, which its next process asks for again', () => {
+  it('is told to Claude if a permission is asked next, which its next process asks for again', () => {
     const play = atWork();
     play.report(question('q1'), permission('q2'));
     const answered = play.prompt('a1', 'thread-1', 'Ada', 'This');

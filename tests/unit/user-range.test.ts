@@ -40,7 +40,7 @@ describe('two sandbox servers on one machine', () => {
     expect(readdirSync(registry)).toHaveLength(3);
   });
 
-  test('note that where their sessions cannot read it', () => {
+  test('note that if their sessions cannot read it', () => {
     claimUsers(serverAt('one'), registry);
     expect(existsSync(registry)).toBe(true);
     expect(statSync(registry).mode & 0o077).toBe(0);

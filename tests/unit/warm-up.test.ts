@@ -17,20 +17,20 @@ function asked(person: Person = ada): { phase: PhaseState } {
 }
 
 describe('the container starts while the issue is still being read', () => {
-  it('where every repository of the workspace runs in containers of one size', () => {
+  it('if every repository of the workspace runs in containers of one size', () => {
     expect(certainPlacement(asked(), [standard], [open])).toEqual(standard);
     expect(certainPlacement(asked(), [large, large], [open])).toEqual(large);
     expect(certainPlacement(asked(), [large, standard], [open])).toBeNull();
     expect(certainPlacement(asked(), [], [open])).toBeNull();
   });
 
-  it('but not where sandboxes are endpoints, which run already', () => {
+  it('but not if sandboxes are endpoints, which run already', () => {
     expect(certainPlacement(asked(), [endpoint], [open])).toBeNull();
     expect(certainPlacement(asked(), [standard, endpoint], [open])).toBeNull();
     expect(certainPlacement(asked(), [{ kind: 'deployment' }], [open])).toBeNull();
   });
 
-  it('but not where somebody may have to be refused: who may not ask starts nothing', () => {
+  it('but not if somebody may have to be refused: who may not ask starts nothing', () => {
     for (const list of ['allowedUsers', 'blockedUsers', 'allowedTeams', 'blockedTeams']) {
       const rules = accessRulesSchema.parse({ [list]: ['somebody'] });
       expect(certainPlacement(asked(), [standard], [rules])).toBeNull();

@@ -19,11 +19,11 @@ describe('the list of sessions', () => {
     expect(markup).toContain('Sign out everywhere');
   });
 
-  it('leads out by Cloudflare Access where that says who it is', () => {
+  it('leads out by Cloudflare Access if that says who it is', () => {
     expect(draw({ ...ada, kind: 'access' })).toContain('href="/cdn-cgi/access/logout"');
   });
 
-  it('says nothing of it where there is one person, without a name', () => {
+  it('says nothing of it if there is one person, without a name', () => {
     expect(draw({ ...ada, kind: 'local', name: null, email: null, workspaces: [], signIn: null })).toBe('');
   });
 });

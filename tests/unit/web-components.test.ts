@@ -282,7 +282,7 @@ describe('the header', () => {
     expect(words(drawn(createElement(StatusPill, { session: resting })))).toBe('Done');
   });
 
-  test('names the workspaces that Cyrus is shut out of, and is silent where there are none', () => {
+  test('names the workspaces that Cyrus is shut out of, and is silent if there are none', () => {
     expect(drawn(createElement(ReinstallBanner, { workspaces: [] }))).toBe('');
     const html = drawn(createElement(ReinstallBanner, { workspaces: ['Acme', 'Umbrella'] }));
     expect(words(html)).toContain('lost access to Linear: Acme, Umbrella.');

@@ -213,7 +213,7 @@ describe('the live connection', () => {
     expect(lines.length).toBe(9);
   });
 
-  test('that the server ends to go on in another one is said to be lost from then on, not from when the page was opened', () => {
+  test('that the server ends to continue in another one is said to be lost from then on, not from when the page was opened', () => {
     const { line, states } = connect();
     line(0).says(hello);
     for (let time = 0; time < 10; time += 1) {

@@ -63,7 +63,7 @@ describe('a review of the changes', () => {
     expect(read).toMatchObject({ path, text: code });
   });
 
-  test('is answered beside its lines where the answer names the comment, in the words given last', () => {
+  test('is answered beside its lines if the answer names the comment, in the words given last', () => {
     const drafts = [draft(), draft({ to: 3, from: 3, text: 'And this?' })];
     const journal = new Journal().prompt('p1', reviewText(drafts, about)).begin(1, 'p1');
     journal.text('Comment 1: I look.').text('**Comment 1:** By mistake.\n\nIt is small now.\n\nComment 7: no such one');

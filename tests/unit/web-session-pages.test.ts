@@ -32,7 +32,7 @@ class Server {
 const ids = ({ rows }: Listed) => rows.map(({ id }) => id).toSorted();
 
 describe('the list of sessions', () => {
-  it('goes on page by page to the end, with every session once', () => {
+  it('continues page by page to the end, with every session once', () => {
     const server = new Server();
     for (let number = 0; number < 25; number += 1) server.rows.push(row(`s${number}`, 1_000 + number));
     let listed = withNewest(null, server.page(10));
@@ -55,7 +55,7 @@ describe('the list of sessions', () => {
     expect(listed.rows.find(({ id }) => id === 's5')?.title).toBe('changed');
   });
 
-  it('begins again where more has changed than one page holds, so that none in between is missing', () => {
+  it('begins again if more has changed than one page holds, so that none in between is missing', () => {
     const server = new Server();
     for (let number = 0; number < 30; number += 1) server.rows.push(row(`s${number}`, 1_000 + number));
     let listed = withNewest(null, server.page(10));
@@ -65,7 +65,7 @@ describe('the list of sessions', () => {
     expect(ids(listed)).toEqual(server.rows.map(({ id }) => id).toSorted());
   });
 
-  it('is empty where there are none', () => {
+  it('is empty if there are none', () => {
     expect(withNewest(null, new Server().page(10))).toEqual({ rows: [], next: undefined });
     expect(withNewest({ rows: [], next: undefined }, { sessions: [row('a', 1)] }).rows).toHaveLength(1);
   });

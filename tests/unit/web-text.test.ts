@@ -181,13 +181,13 @@ describe('what a newer server sends', () => {
     });
   });
 
-  test('is refused where not even its number can be read', () => {
+  test('is refused if not even its number can be read', () => {
     expect(decodeEntry({ kind: 'text', text: 'hi' })).toBeNull();
     expect(decodeFrame('{"t":"entries","entries":[{"kind":"text"}]}')).toBeNull();
     expect(decodeFrame('nonsense')).toBeNull();
   });
 
-  test('is passed over where it is a frame of another kind', () => {
+  test('is passed over if it is a frame of another kind', () => {
     expect(decodeFrame('{"t":"telepathy"}')).toBe('unknown');
   });
 });

@@ -189,7 +189,7 @@ describe('a viewer', () => {
     },
   );
 
-  test('that is cut off while it is still catching up goes on where it was', () => {
+  test('that is cut off while it is still catching up continues where it was', () => {
     const random = randomOf(11);
     const server = new Server(random);
     for (let step = 0; step < 500; step += 1) server.step();
@@ -264,7 +264,7 @@ describe('a viewer', () => {
     expect(applied).toMatchObject({ ok: false, timeline: emptyTimeline });
   });
 
-  test('has the newest entries at once, however long the journal is, and goes on from there', () => {
+  test('has the newest entries at once, however long the journal is, and continues from there', () => {
     const server = new Server(randomOf(21));
     for (let step = 0; step < 300; step += 1) server.step();
     const newest = server.entries.slice(-50);

@@ -94,7 +94,7 @@ describe('the shortcut for a single workspace', () => {
     expect((await ask('POST', '/workspaces', switchedOn)).status).toBe(200);
   });
 
-  it('says so where it is switched off, here or at Linear', async () => {
+  it('says so if it is switched off, here or at Linear', async () => {
     expect((await ask('POST', '/workspaces')).status).toBe(409);
     const { status, json } = await ask('POST', '/workspaces', switchedOn);
     expect(status).toBe(502);

@@ -154,7 +154,7 @@ describe('a person who may not give work to Cyrus', () => {
     expect((await page(thread))?.session.issue).toMatchObject({ identifier: 'OPS-3' });
   });
 
-  it('is a rule of the triage where only some people may', async () => {
+  it('is a rule of the triage if only some people may', async () => {
     await settings('PUT', { allowedUsers: ['ada@example.com'] });
     const base = created(newThread()) as { agentSession: object };
     const agentSession = { ...base.agentSession, creator: null, creatorId: null };

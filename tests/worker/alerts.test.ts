@@ -116,7 +116,7 @@ describe('people', () => {
     expect(request?.headers.get('x-cyrus-signature')).toBe(`sha256=${hex}`);
   });
 
-  it('are told later where a channel is away or refuses them, as it does while its key is wrong', async () => {
+  it('are told later if a channel is away or refuses them, as it does while its key is wrong', async () => {
     answer = (url) => {
       if (url.includes('slack')) return new Response('down', { status: 503 });
       return url.includes('pagerduty') ? new Response('bad key', { status: 400 }) : new Response('ok');

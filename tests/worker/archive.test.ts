@@ -61,7 +61,7 @@ async function finished(outside: Outside) {
   return { thread, id };
 }
 
-it('a backup is restored into an empty deployment, whose ids are others: sessions go on there, secrets can be read', async () => {
+it('a backup is restored into an empty deployment, whose ids are others: sessions continue there, secrets can be read', async () => {
   const outside = new Outside();
   await registerWorkspace();
   const credential = { username: 'x-access-token', password: 'the-git-credential' };

@@ -93,7 +93,7 @@ describe('a file that a prompt links', () => {
     expect(text.split('← ')).toHaveLength(2);
   });
 
-  it('is tried again where Linear fails for a moment', async () => {
+  it('is tried again if Linear fails for a moment', async () => {
     const address = upload('1234');
     const good = uploads.get(address);
     let failures = 2;
@@ -104,7 +104,7 @@ describe('a file that a prompt links', () => {
     expect(asked).toHaveLength(3);
   });
 
-  it('that Linear does not give after some tries is told of, and the prompt goes on without it', async () => {
+  it('that Linear does not give after some tries is told of, and the prompt continues without it', async () => {
     const address = upload('1234');
     uploads.set(address, () => new Response('oops', { status: 502 }));
     const text = await ask(`![a](${address})`);

@@ -79,7 +79,7 @@ describe('a branch that may not be what work starts from', () => {
     },
   );
 
-  it('named later leaves a session where it is until a person has chosen, and then it goes on', async () => {
+  it('named later leaves a session where it is until a person has chosen, and then it continues', async () => {
     await addRepository('acme/shop', { baseBranches: ['release'] });
     const thread = newThread();
     await send(created(thread));

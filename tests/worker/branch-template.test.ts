@@ -67,7 +67,7 @@ describe('the branch of a session', () => {
     );
   });
 
-  it('may be what the sandbox took instead, also where it says so before its start is answered', async () => {
+  it('may be what the sandbox took instead, also if it says so before its start is answered', async () => {
     await template('feature/{identifier}');
     const ready = { type: 'ready', branch: 'feature-eng-7', baseCommit: 'a', worktree: '/w', resumed: false } as const;
     const thread = newThread();
@@ -124,7 +124,7 @@ describe('the branch of a session', () => {
       expect(asked).toHaveLength(before);
     });
 
-    it('is told to be without hope at the start where no name is allowed', async () => {
+    it('is reported as impossible at the start if no name is allowed', async () => {
       await rules(() => Response.json([{ type: 'creation', ruleset_id: 7 }]));
       await send(created(newThread()));
       await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
@@ -133,7 +133,7 @@ describe('the branch of a session', () => {
       await vi.waitFor(() => expect(JSON.stringify(outside.said)).toContain('Pushing the work will probably fail'));
     });
 
-    it.each([403, 404, 500, 301])('is as the template says where GitHub answers %i', async (status) => {
+    it.each([403, 404, 500, 301])('is as the template says if GitHub answers %i', async (status) => {
       const asked = await rules(() => Response.json({ message: 'No' }, { status }));
       await send(created(newThread()));
       await vi.waitFor(() => expect(outside.commands).toHaveLength(1));

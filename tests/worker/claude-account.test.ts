@@ -162,7 +162,7 @@ describe('what is used', () => {
     });
   });
 
-  it('outlives the object that counted it where the database fails meanwhile, and is written once', async () => {
+  it('outlives the object that counted it if the database fails meanwhile, and is written once', async () => {
     const down = () => {
       throw new Error('down');
     };
@@ -194,7 +194,7 @@ describe('what is used', () => {
     }
   });
 
-  it('counts once where the database took it and its answer was lost, also to the next life of the object', async () => {
+  it('counts once if the database took it and its answer was lost, also to the next life of the object', async () => {
     /** Carries out what it is told, and its answer never arrives. */
     const deaf = new Proxy(env.DB, {
       get: (real, name: keyof D1Database) => {
@@ -242,7 +242,7 @@ describe('what is used', () => {
     );
   });
 
-  it('is kept for the next try where the database fails', async () => {
+  it('is kept for the next try if the database fails', async () => {
     await withAccount(
       {
         ...env,
@@ -299,7 +299,7 @@ describe('a token that Claude does not take', () => {
     );
   });
 
-  it('is asked for again by an admin, and taken up where the API accepts it', async () => {
+  it('is asked for again by an admin, and taken up if the API accepts it', async () => {
     upstream = refusedToken;
     const probed = vi.spyOn(globalThis, 'fetch').mockImplementation(async () => new Response('{}', { status: 401 }));
     await withAccount(env, async (account, ask) => {
@@ -364,7 +364,7 @@ describe('several tokens', () => {
     });
   });
 
-  it('go on with the others where one is revoked', async () => {
+  it('continue with the others if one is revoked', async () => {
     upstream = (request) => (bearer(request)?.includes('one') ? refusedToken() : stream(1, 1));
     await withAccount(POOL, async (account, ask) => {
       expect((await ask()).status).toBe(503);
@@ -421,7 +421,7 @@ describe('an answer beyond the plan', () => {
     });
   });
 
-  it('makes a session go on with another token, where one has room', async () => {
+  it('makes a session continue with another token, if one has room', async () => {
     upstream = (request) => (bearer(request)?.includes('one') ? beyond() : stream(1, 1));
     await withAccount(POOL, async (_, ask) => {
       expect((await ask()).status).toBe(200);

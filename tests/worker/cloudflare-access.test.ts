@@ -153,7 +153,7 @@ describe('with Cloudflare Access', () => {
     expect(asked).toBeLessThanOrEqual(2);
   });
 
-  it('is closed while the keys cannot be had, and goes on with those it has if they cannot be had again', async () => {
+  it('is closed while the keys cannot be had, and continues with those it has if they cannot be had again', async () => {
     areKeysThere = false;
     const good = await assertion('ada@acme.example');
     expect((await open('/api/me', good)).status).toBe(503);

@@ -26,7 +26,7 @@ describe('an attempt at an effect that fails', () => {
     ['the sandbox is busy', new SandboxError('busy', { retryable: true, hint: 'Wait.' }), 'passing'],
     ['the database does not answer', new DatabaseError('D1 is down', { cause: null }), 'passing'],
     ['something unknown is thrown', 'no error at all', 'passing'],
-  ])('is retryable where %s, with its cause', (_when, thrown, cause) => {
+  ])('is retryable if %s, with its cause', (_when, thrown, cause) => {
     expect(toFailure(thrown)).toMatchObject({ kind: 'retryable', cause });
   });
 
@@ -35,7 +35,7 @@ describe('an attempt at an effect that fails', () => {
     ['GitHub refuses', new GitHubError('forbidden', 'HTTP 403', { hint: 'Ask an admin.' }), 'Ask an admin.'],
     ['the sandbox refuses', new SandboxError('no', { retryable: false, hint: 'Deploy again.' }), 'Deploy again.'],
     ['something is missing that a person has to supply', new SetupError('no text', 'Comment again.'), 'Comment again.'],
-  ])('is terminal where %s, and says what a person can do', (_when, thrown, hint) => {
+  ])('is terminal if %s, and says what a person can do', (_when, thrown, hint) => {
     expect(toFailure(thrown)).toMatchObject({ kind: 'terminal', hint: expect.stringContaining(hint) });
   });
 
@@ -44,7 +44,7 @@ describe('an attempt at an effect that fails', () => {
     expect(toFailure(limited)).toMatchObject({ kind: 'retryable', retryAt: 1_700_000_000_000 });
   });
 
-  it('has failed as well if what it brought back cannot be stored, and its lane goes on with the next attempt', async () => {
+  it('has failed as well if what it brought back cannot be stored, and its lane continues with the next attempt', async () => {
     await registerWorkspace();
     const outside = new Outside();
     const remove = Outbox.prototype.remove;

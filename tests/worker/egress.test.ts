@@ -149,7 +149,7 @@ describe('the decoy credential', () => {
     ]);
   });
 
-  it('is taken out of what the sandbox reports, and where Claude says it, the work is stopped and the thread told', async () => {
+  it('is taken out of what the sandbox reports, and if Claude says it, the work is stopped and the thread told', async () => {
     const { thread, token, decoy } = await working();
     const stolen = text(`Its value is ${btoa(`xx${decoy}`)}, which I found.`);
     const batch = new Reporter(thread).batch(init, text('Looking around.'), stolen);
@@ -222,7 +222,7 @@ describe('the decoy credential', () => {
     }
   });
 
-  it('does not end it where Claude reads its environment to its own model', async () => {
+  it('does not end it if Claude sends its environment to its own model', async () => {
     const { token, decoy } = await working();
     const body = JSON.stringify({ model: 'claude-sonnet-5-5', messages: [{ role: 'user', content: decoy }] });
     await (await gateway(token, '/anthropic/v1/messages', { method: 'POST', body })).text();

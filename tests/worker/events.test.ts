@@ -98,7 +98,7 @@ async function indexed(thread: Thread): Promise<string> {
   return (await query.first<string>('phase')) ?? 'waiting';
 }
 
-describe('the run goes on', () => {
+describe('the run continues', () => {
   it('when an issue moves between states that are not its end, or another team is lost', async () => {
     const thread = await running();
     await send(issueUpdate(thread, { stateId: 'before' }, { state: { type: 'started' } }));

@@ -118,7 +118,7 @@ it('git is told why there is no token, and what to do', async () => {
   expect(sent).toEqual([]);
 });
 
-it('git is told to come back where GitHub is away or its limit is used up', async () => {
+it('git is told to come back if GitHub is away or its limit is used up', async () => {
   await repository('acme/four');
   answer = () => new Response('<h1>Unicorn!</h1>', { status: 502 });
   const away = await askForRefs('acme/four');

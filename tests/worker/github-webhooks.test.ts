@@ -153,7 +153,7 @@ describe('a webhook of GitHub', () => {
     expect(await followed(thread)).toBe(0);
   });
 
-  it('is refused where no secret is set, and says which', async () => {
+  it('is refused if no secret is set, and says which', async () => {
     const bindings = { ...env, GITHUB_WEBHOOK_SECRET: '' } as Env;
     const answer = await sendGitHub('pull_request', closed, { bindings });
     expect(answer.status).toBe(404);
@@ -189,7 +189,7 @@ describe('a webhook that did not arrive', () => {
     expect(await followed(thread)).toBe(2);
   });
 
-  it('is fetched in the next run where it could not be taken in', async () => {
+  it('is fetched in the next run if it could not be taken in', async () => {
     const thread = await proposed();
     await runInDurableObject(env.OPERATIONS.getByName('deployment'), (_object, { storage }) =>
       storage.kv.delete('github-deliveries'),
@@ -218,7 +218,7 @@ it('what is noted of a pull request goes with its session', async () => {
   expect(await findPullRequests(database, 'github.com', which)).toEqual([]);
 });
 
-it('a pull request is found by its branch where GitHub names no number, and belongs to the session that noted it last', async () => {
+it('a pull request is found by its branch if GitHub names no number, and belongs to the session that noted it last', async () => {
   const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
   const pullRequest = { host: 'github.com', repositoryId: 1, number: 3, workspaceId: 'w', branch: 'cyrus/eng-3' };
   await notePullRequest(database, { ...pullRequest, sessionId: 'a' }, 1);

@@ -87,7 +87,7 @@ const HOSTILE: unknown[] = [
   ...[null, true, [], {}, deep, ['x'], Array.from({ length: 2_000 }, () => 'x'), JSON.parse('{"__proto__":{"x":1}}')],
 ];
 
-it('every event with every hostile value is taken or refused in words, and page, log, archive and list can be read then', async () => {
+it('every event with every hostile value is taken or refused with a message, and page, log, archive and list can be read then', async () => {
   const thread = await begun();
   let seq = 0;
   for (const event of EVENTS) {

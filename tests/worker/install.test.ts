@@ -46,7 +46,7 @@ describe('the installation page', () => {
     });
   });
 
-  it('leaves out the webhook where Linear could not reach it, and says so', async () => {
+  it('leaves out the webhook if Linear could not reach it, and says so', async () => {
     const { text } = await new Browser().open('/install');
     expect(manifestIn(text)).not.toHaveProperty('webhook');
     expect(text).toContain('https addresses only');

@@ -83,7 +83,7 @@ describe('an hour of work with 360 commands', () => {
     expect((await journal(thread)).map((entry) => entry.kind)).not.toContain('effect-failed');
   });
 
-  it('costs a handful of calls where the repository is quiet', async () => {
+  it('costs a handful of calls if the repository is quiet', async () => {
     const settings = repositorySettingsSchema.parse({ verbosity: 'quiet' });
     const repository = { cloneUrl: 'https://git.test/acme/shop.git', baseBranch: 'main', settings };
     await upsertRepository(openDatabase(env.DB, env.ENCRYPTION_KEY), ORGANIZATION, 'acme/shop', repository, 1);

@@ -439,7 +439,7 @@ describe('an uninstallation', () => {
     expect(await say(workspace)).toMatchObject({ ok: true });
   });
 
-  it('counts also where the clock here is ahead of Linear’s, so that it seems to be from before the installation', async () => {
+  it('counts also if the clock here is ahead of Linear’s, so that it seems to be from before the installation', async () => {
     const workspace = await installed();
     linear.forgetAll();
     expect(await uninstall(env, workspace.id, Date.now() - 300_000)).toBe('revoked');
@@ -563,7 +563,7 @@ describe('the governor', () => {
     expect(asked).toBe(1);
   });
 
-  it('takes a conflict for success only where the caller chose the id', async () => {
+  it('takes a conflict for success only if the caller chose the id', async () => {
     const workspace = await installed();
     linear.interfere = () => error(200, { code: 'INPUT_ERROR' }, 'conflict on insert of AgentActivity');
     expect(await say(workspace)).toEqual({ ok: true, json: 'null' });

@@ -67,7 +67,7 @@ describe('a turn of many megabytes', () => {
     expect(seqs).toEqual(taken);
   });
 
-  it('leaves nothing in R2 where it breaks off', async () => {
+  it('leaves nothing in R2 if it breaks off', async () => {
     let sent = 0;
     const breaking = new ReadableStream<Uint8Array>({
       pull(controller) {

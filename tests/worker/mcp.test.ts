@@ -130,7 +130,7 @@ describe('what an admin sets', () => {
     expect(await findMcpServer(db, key, 'notes')).toMatchObject({ headers: {} });
   });
 
-  it('that makes no sense is refused in words, and changes nothing', async () => {
+  it('that makes no sense is refused with a message, and changes nothing', async () => {
     await addNotes();
     for (const [name, body, status] of [
       ['notes', { kind: 'http', url: 'http://notes.example.com' }, 400],
@@ -289,7 +289,7 @@ describe('a request of the sandbox', () => {
     },
   );
 
-  it('goes on as what it was read as, in whichever character set it says it is', async () => {
+  it('is passed on as what it was read as, in whichever character set it says it is', async () => {
     await addNotes();
     const headers = { 'content-type': 'application/json; charset=utf-7', 'content-encoding': 'identity' };
     expect((await pass('notes', call('read_note'), { headers })).status).toBe(200);
@@ -297,7 +297,7 @@ describe('a request of the sandbox', () => {
     expect(sent[0]?.headers.get('content-encoding')).toBeNull();
   });
 
-  it('of every kind that Claude Code makes goes on as it was made', async () => {
+  it('of every kind that Claude Code makes is passed on as it was made', async () => {
     await addNotes();
     const meta = { _meta: { 'io.modelcontextprotocol/protocolVersion': '2026-07-28' } };
     const made = [
@@ -322,7 +322,7 @@ describe('a request of the sandbox', () => {
     expect(sent.map(({ body }) => JSON.parse(body))).toEqual(made);
   });
 
-  it('that is nested too deeply for anybody to walk through is refused in words', async () => {
+  it('that is nested too deeply for anybody to walk through is refused with a message', async () => {
     await addNotes();
     const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
     const text = `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read_note","arguments":{"a":${deep}}}}`;

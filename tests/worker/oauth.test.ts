@@ -124,7 +124,7 @@ describe('an installation', () => {
     expect((await listAudit(db, 1))[0]?.action).toBe('workspace.reinstalled');
   });
 
-  it('may go on in two workspaces, also from two tabs of a browser at once', async () => {
+  it('may continue in two workspaces, also from two tabs of a browser at once', async () => {
     const [acme, globex] = [newWorkspace(), newWorkspace('Globex')];
     const backs = [await consented(acme), await consented(globex)];
     for (const back of backs) expect((await browser.open(back)).status).toBe(200);

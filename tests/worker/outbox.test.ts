@@ -239,7 +239,7 @@ describe('a clock that is set forward by an hour in the middle of a turn', () =>
     expect(outside.said.slice(said).map(({ content }) => content.body)).toEqual([]);
   });
 
-  it('leaves every wait its length where the object was evicted meanwhile', async () => {
+  it('leaves every wait its length if the object was evicted meanwhile', async () => {
     const outside = new Outside();
     const thread = await working(outside);
     await send(prompted(thread, '', { signal: 'stop' }));

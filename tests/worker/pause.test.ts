@@ -51,7 +51,7 @@ async function held(): Promise<Thread> {
 }
 
 describe('while Cyrus is paused', () => {
-  it('no turn begins, the thread is told why, and both go on by themselves when the pause is taken back', async () => {
+  it('no turn begins, the thread is told why, and both continue by themselves when the pause is taken back', async () => {
     await pause(true);
     const thread = await held();
     await vi.waitFor(() =>

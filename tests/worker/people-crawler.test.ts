@@ -293,7 +293,7 @@ describe('the audit log', () => {
     expect((await browsers.member?.open(`/api/audit/${ids.acme}`))?.status).toBe(403);
   });
 
-  it('says in the last line of a file that was cut where to go on, and the next file begins there', async () => {
+  it('says in the last line of a file that was cut where to continue, and the next file begins there', async () => {
     const whole = await browsers.admin?.open(`/api/audit/${ids.acme}/export`);
     const [head, ...lines] = whole?.text.trimEnd().split('\r\n') ?? [];
     expect(lines.length).toBeGreaterThan(2);

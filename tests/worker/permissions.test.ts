@@ -98,7 +98,7 @@ async function press(thread: Thread, text: string, question?: string, options: s
   return exports.default.fetch(`${SESSIONS}/${id}/prompts`, { method: 'POST', headers, body });
 }
 
-it('an answer of the page names its question; one that comes late is refused in words and changes nothing', async () => {
+it('an answer of the page names its question; one that comes late is refused with a message and changes nothing', async () => {
   const { thread, reporter } = await asking();
   await reporter.report(permission('r2', 'rm -rf dist'));
   expect((await press(thread, 'Deny', 'r1', ['deny'])).status).toBe(202);

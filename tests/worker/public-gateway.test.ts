@@ -58,7 +58,7 @@ async function statuses(more: Partial<Env> = {}): Promise<number[]> {
   return Promise.all(asked);
 }
 
-it('the public gateway is not there where every sandbox is a container: 404 at each of its addresses, with a good token and without', async () => {
+it('the public gateway is not there if every sandbox is a container: 404 at each of its addresses, with a good token and without', async () => {
   expect(new Set(await statuses())).toEqual(new Set([404]));
 });
 

@@ -91,7 +91,7 @@ describe('the end of a turn that changed something', () => {
     });
   });
 
-  it('is attached to the issue as a plain link where Linear does not know that GitHub', async () => {
+  it('is attached to the issue as a plain link if Linear does not know that GitHub', async () => {
     await configure();
     const { interfere } = outside;
     const attached: object[] = [];
@@ -110,7 +110,7 @@ describe('the end of a turn that changed something', () => {
     expect((await page(thread))?.session.failedEffects).toBe(0);
   });
 
-  it('opens its own where a person proposes the branch to another base', async () => {
+  it('opens its own if a person proposes the branch to another base', async () => {
     await configure();
     github.open = [{ ...pull(7, 'Backport by hand'), base: { ref: 'release' } }];
     await worked();
@@ -170,7 +170,7 @@ describe('the end of a turn that changed something', () => {
     );
   });
 
-  it('is told what went wrong where GitHub refuses for good', async () => {
+  it('is told what went wrong if GitHub refuses for good', async () => {
     await configure();
     github.answer = () =>
       Response.json({ message: 'Resource not accessible by personal access token' }, { status: 403 });
@@ -181,7 +181,7 @@ describe('the end of a turn that changed something', () => {
     expect(JSON.stringify(await journal(thread))).not.toContain(TOKEN);
   });
 
-  it('tries again where GitHub does not answer, and finds what the lost try opened', async () => {
+  it('tries again if GitHub does not answer, and finds what the lost try opened', async () => {
     await configure();
     let isLost = false;
     github.answer = (_, body) => {
@@ -204,7 +204,7 @@ describe('the end of a turn that changed something', () => {
   it.each([
     ['wants none', { mode: 'off' }, undefined],
     ['has no credential for GitHub', {}, null],
-  ])('leaves it at the branch, with its page, where the repository %s', async (_, pullRequest, credential) => {
+  ])('leaves it at the branch, with its page, if the repository %s', async (_, pullRequest, credential) => {
     const settings = repositorySettingsSchema.parse({ pullRequest });
     await configure({ settings, ...(credential === null && { credential: undefined }) });
     await worked();
@@ -212,7 +212,7 @@ describe('the end of a turn that changed something', () => {
     expect(github.asked).toEqual([]);
   });
 
-  it('opens a draft with title and body of its own where the repository says so', async () => {
+  it('opens a draft with title and body of its own if the repository says so', async () => {
     const pullRequest = {
       mode: 'draft',
       titleTemplate: '[{{identifier}}] work',

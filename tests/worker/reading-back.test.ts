@@ -135,7 +135,7 @@ describe('the search over a session', () => {
     expect(match?.excerpt.slice(match.from, match.to)).toBe('carburettor');
   });
 
-  it('goes on further back from where an answer ended', async () => {
+  it('continues further back from where an answer ended', async () => {
     await add(...notices(120));
     const first = await find('text=note');
     expect(first.matches).toHaveLength(50);

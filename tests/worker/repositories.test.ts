@@ -69,12 +69,12 @@ it('a person who is not allowed is refused kindly, and no sandbox is started', a
   expect(outside.starts).toHaveLength(0);
 });
 
-describe('where no rule decides', () => {
+describe('if no rule decides', () => {
   const suggest = (answer: () => Response) => {
     outside.interfere = (_url, body) => (body.includes('SuggestRepositories') ? answer() : null);
   };
 
-  it('Linear’s own suggestion does, where it is sure', async () => {
+  it('Linear’s own suggestion does, if it is sure', async () => {
     await addRepository('acme/site');
     suggest(() => {
       const suggestions = [{ repositoryFullName: 'acme/site', confidence: 0.95 }];
@@ -114,7 +114,7 @@ it('the sandbox is told the role, for which the repository may have a prompt of 
   expect(outside.starts[0]?.body.claude.role).toBe('debugger');
 });
 
-it('a session whose repository was removed says so, and goes on in no other one', async () => {
+it('a session whose repository was removed says so, and continues in no other one', async () => {
   const thread = newThread();
   await send(created(thread));
   await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
@@ -131,7 +131,7 @@ it('a session whose repository was removed says so, and goes on in no other one'
   expect(outside.starts).toHaveLength(1);
 });
 
-it('a session whose repository was given another clone address says so, and goes on in neither with what it has', async () => {
+it('a session whose repository was given another clone address says so, and continues in neither with what it has', async () => {
   const thread = newThread();
   await send(created(thread));
   await vi.waitFor(() => expect(outside.commands).toHaveLength(1));

@@ -139,7 +139,7 @@ describe('what a session keeps', () => {
     expect(await kinds(id)).toContain('logs');
   });
 
-  it('goes on, without the checkpoint, if somebody comments while all of it is being deleted; nothing more is deleted then', async () => {
+  it('continues, without the checkpoint, if somebody comments while all of it is being deleted; nothing more is deleted then', async () => {
     await set('RETENTION_SESSION_DAYS', '50');
     await set('RETENTION_CHECKPOINT_DAYS', '0');
     const { thread, id } = await finished();
@@ -217,7 +217,7 @@ describe('what a session keeps', () => {
     expect((await tablesOf(thread)).includes('state')).toBe(true);
   });
 
-  it('is found by one walk after a setting was made shorter, also where no alarm was set, and rows without a session go', async () => {
+  it('is found by one walk after a setting was made shorter, also if no alarm was set, and rows without a session go', async () => {
     const { thread, id } = await finished();
     await runInDurableObject(session(thread), (_, { storage }) => storage.deleteAlarm());
     const row = {

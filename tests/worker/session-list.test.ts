@@ -40,7 +40,7 @@ describe('GET /api/sessions', () => {
     expect(seen).toEqual(sorted);
   });
 
-  it('ends where a page is the last one though it is full', async () => {
+  it('ends if a page is the last one though it is full', async () => {
     const page = (await (await get(`?limit=10&before=1001-${hexOf(10)}`)).json()) as SessionList;
     expect(page.sessions).toHaveLength(10);
     const after = (await (await get(`?limit=10&before=${page.next}`)).json()) as SessionList;

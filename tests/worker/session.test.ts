@@ -200,7 +200,7 @@ describe('an effect', () => {
     }, 10_000);
   });
 
-  it('of a sandbox that cannot be configured ends the turn in words that say what to do', async () => {
+  it('of a sandbox that cannot be configured ends the turn with a message that says what to do', async () => {
     await env.DB.exec('DELETE FROM repositories');
     const thread = newThread();
     await send(created(thread));
@@ -243,7 +243,7 @@ describe('a viewer', () => {
     await vi.waitFor(() => expect(fold(frames).entries.at(-1)).toMatchObject({ kind: 'text', text: 'Half of it.' }));
   });
 
-  it('gets the finished block whole where the object lost the beginning', async () => {
+  it('gets the finished block whole if the object lost the beginning', async () => {
     const { thread, reporter } = await started();
     await reporter.report(init, ...blockStart, delta('Half of'));
     const { frames } = await watch(thread);

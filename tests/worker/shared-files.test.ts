@@ -92,7 +92,7 @@ describe("a shared file at the gateway's door", () => {
 });
 
 describe('a shared file on the page', () => {
-  it('is shown in place where it is an image, and never interpreted as anything else', async () => {
+  it('is shown in place if it is an image, and never interpreted as anything else', async () => {
     const { id } = await started();
     await share(id, { content: PNG });
     const answer = await read(id, await sha256(PNG));
@@ -113,7 +113,7 @@ describe('a shared file on the page', () => {
     ],
     ['shot.png', '<svg onload="alert(1)"/>', 'text/plain; charset=utf-8'],
     ['paper.pdf', '%PDF-1.7 …', 'application/octet-stream'],
-  ])('is downloaded where a browser could run it: %s', async (name, content, type) => {
+  ])('is downloaded if a browser could run it: %s', async (name, content, type) => {
     const { id } = await started();
     const bytes = bytesOf(content);
     await share(id, { content: bytes, name });
@@ -204,7 +204,7 @@ describe('what Claude says about a shared file', () => {
     expect(outside.uploaded.map(({ bytes }) => bytes)).toEqual([PNG]);
   });
 
-  it("points to the live page where Linear's storage does not take the file", async () => {
+  it("points to the live page if Linear's storage does not take the file", async () => {
     const { thread, reporter, id } = await started();
     await share(id, { content: PNG });
     outside.interfere = (url, _body, request) =>

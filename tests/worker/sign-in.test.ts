@@ -265,7 +265,7 @@ describe('a person who is signed in', () => {
     expect(linear.calls.filter(({ operation }) => operation === 'PersonById')).toHaveLength(1);
   });
 
-  it('keeps their cookie to https where another server ends it', async () => {
+  it('keeps their cookie to https if another server ends it', async () => {
     const bindings = bindingsOf({ SIGN_IN: 'linear', PUBLIC_URL: 'http://cyrus.test' });
     const browser = new Browser(bindings, {}, 'http://cyrus.test');
     const { headers } = await browser.open('/oauth/sign-in');
@@ -281,7 +281,7 @@ describe('a person who is signed in', () => {
     expect((await browser.open('/api/me')).status).toBe(401);
   });
 
-  it('looks on only, where the workspace says so', async () => {
+  it('looks on only, if the workspace says so', async () => {
     const id = await sessionOf(acme, acme.open, 'Open plans');
     const browser = await signedIn(linear, ben);
     await writeWorkspaceSettings(db, acme.id, { ...defaultWorkspaceSettings, viewers: ['ben@acme.example'] }, 1);
@@ -292,7 +292,7 @@ describe('a person who is signed in', () => {
     expect([answer.status, JSON.parse(answer.text).error]).toEqual([403, 'not_allowed']);
   });
 
-  it('may do everything where OWNERS names them by their Linear id, and not by an email that a workspace chose', async () => {
+  it('may do everything if OWNERS names them by their Linear id, and not by an email that a workspace chose', async () => {
     const bindings = bindingsOf({ SIGN_IN: 'linear', OWNERS: `${ben.id}, ada@acme.example` });
     expect((await me(await signedIn(linear, ben, bindings))).isOwner).toBe(true);
     expect((await me(await signedIn(linear, ada, bindings))).isOwner).toBe(false);
@@ -384,7 +384,7 @@ describe('attempts to sign in', () => {
     expect((await open(env.ACCESS_PASSWORD, '2600:3c00:0:1::9')).status).toBe(200);
   });
 
-  it('raise the alert also where they are spread over two quarters of an hour', async () => {
+  it('raise the alert also if they are spread over two quarters of an hour', async () => {
     vi.useFakeTimers({ now: Math.ceil(Date.now() / 900_000) * 900_000 + 890_000, toFake: ['Date'] });
     const headers = { authorization: `Basic ${btoa('x:wrong')}`, 'cf-connecting-ip': '192.0.2.50' };
     const browser = new Browser(bindingsOf({ SIGN_IN: 'password' }), headers, SECURE_ORIGIN);

@@ -125,7 +125,7 @@ describe('a sandbox server that need not be asked', () => {
   });
 });
 
-it('being asked whether it is there stores nothing where it is', async () => {
+it('being asked whether it exists stores nothing', async () => {
   const { thread } = await working();
   const written = () =>
     runInDurableObject(session(thread), (_, { storage }) => storage.sql.exec('SELECT total_changes() AS n').one().n);

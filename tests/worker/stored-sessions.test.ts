@@ -94,7 +94,7 @@ describe('a session of the first released version', () => {
     });
   });
 
-  it('is brought up to date once, also where it is evicted in between', async () => {
+  it('is brought up to date once, also if it is evicted in between', async () => {
     const thread = newThread();
     await storedByFirstVersion(thread, stateOf('waiting', thread));
     for (let life = 0; life < 3; life += 1) {
@@ -119,7 +119,7 @@ describe.each([
   ['state', { version: 9 }, 'version 9'],
   ['phase', { phase: { name: 'reviewing', since: 1 } }, '"reviewing"'],
 ])('a session whose %s is of a newer version', (_what, change, words) => {
-  it('is shown, and says why it does not go on', async () => {
+  it('is shown, and says why it does not continue', async () => {
     const thread = newThread();
     await storedByFirstVersion(thread, stateOf('waiting', thread, change));
     const shown = await page(thread);
@@ -161,7 +161,7 @@ describe.each([
     expect(await response.json()).toMatchObject({ error: 'read_only' });
   });
 
-  it('goes on as soon as its version is known', async () => {
+  it('continues as soon as its version is known', async () => {
     const thread = newThread();
     await storedByFirstVersion(thread, stateOf('waiting', thread, change));
     expect((await page(thread))?.session.readOnly).toBeDefined();

@@ -94,7 +94,7 @@ describe('the queue of a workspace', () => {
     await queue.settingsChanged();
   });
 
-  it('tells those alone that get a slot, and a session that asks again and goes on waiting costs no row and no read of D1', async () => {
+  it('tells those alone that get a slot, and a session that asks again and continues waiting costs no row and no read of D1', async () => {
     const queue = newQueue();
     const ids = Array.from({ length: CAP + 200 }, newId);
     for (const id of ids) await queue.take(asking(id));

@@ -118,7 +118,7 @@ describe('Changing an issue', () => {
 });
 
 describe('The inbox of the agent', () => {
-  it('has reactions', async () => {
+  it('receives reactions', async () => {
     linear.delegate('ENG-1');
     const comment = linear.comment('ENG-1', 'Well done');
     linear.react('ENG-1', 'thumbsup');
@@ -134,7 +134,7 @@ describe('The inbox of the agent', () => {
     });
   });
 
-  it('has whatever else Linear thinks of', async () => {
+  it('receives notifications of other kinds, such as an issue that is due', async () => {
     linear.notify('ENG-1', 'issueDue');
     expect((await payload('AppUserNotification issueDue'))?.notification).toMatchObject({
       type: 'issueDue',

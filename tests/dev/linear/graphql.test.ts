@@ -104,7 +104,7 @@ describe('The simulated API', () => {
     });
   });
 
-  it('says what it does not simulate, where an empty answer would mislead', async () => {
+  it('says what it does not simulate, if an empty answer would mislead', async () => {
     const { errors } = await call(linear, '{ cycles { nodes { id } } }');
     expect(errors?.[0]?.message).toBe('The Linear simulator does not simulate Query.cycles');
   });
@@ -259,7 +259,7 @@ describe("Linear's own SDK", () => {
     expect(comments.map(({ body }) => body)).toEqual(expect.arrayContaining(['Which?', 'Done.']));
   });
 
-  it('is refused where it links as a pull request what is none', async () => {
+  it('is refused if it links as a pull request what is none', async () => {
     const client = new LinearClient({ accessToken: TOKEN, apiUrl: linear.graphqlUrl });
     const { id } = await client.issue('ENG-1');
     await expect(client.attachmentLinkGitHubPR(id, 'https://github.com/acme/shop/tree/main')).rejects.toThrow();

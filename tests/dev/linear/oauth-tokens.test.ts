@@ -284,7 +284,7 @@ describe('Several workspaces', () => {
     expect(errors?.[0]?.message).toBe('Entity not found: Issue');
   });
 
-  it('send events with their own ids, and only where the application is installed', async () => {
+  it('send events with their own ids, and only if the application is installed', async () => {
     linear.in('second').createIssue({ title: 'Before' });
     await install(linear, 'second');
     const second = linear.in('second');

@@ -14,7 +14,7 @@ export function engineSuite(place: string, inPlace: (test: (disk: Disk) => Promi
 
   describe(`an event, ${place},`, () => {
     it(
-      'is stored with its effects before anybody hears of it, and the next life goes on from both',
+      'is stored with its effects before anybody hears of it, and the next life continues from both',
       withCourier(async (courier) => {
         courier.isHeld = () => true;
         await courier.hand([letter('a')]);
@@ -361,7 +361,7 @@ export function engineSuite(place: string, inPlace: (test: (disk: Disk) => Promi
     );
 
     it(
-      'that is set back lets what waits go on waiting as long as before',
+      'that is set back lets what waits continue waiting as long as before',
       withCourier(async (courier) => {
         courier.now += 60 * MINUTE_MS;
         await courier.hand([letter('a', { dueAt: courier.now + MINUTE_MS })]);

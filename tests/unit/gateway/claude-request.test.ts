@@ -104,7 +104,7 @@ describe('a request to Claude’s API', () => {
     expect(asks('not-claude-sonnet')).not.toBeNull();
   });
 
-  it('is refused where two readers could take it for two requests', () => {
+  it('is refused if two readers could take it for two requests', () => {
     expect(refusal('{"model":"claude-sonnet-5-5","model":"claude-opus-5-5"}')).toContain('twice');
     expect(refusal('{"model":"claude-sonnet-5-5","m\\u006fdel":"claude-opus-5-5"}')).toContain('twice');
     for (const odd of [

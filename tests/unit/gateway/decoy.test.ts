@@ -117,7 +117,7 @@ describe('the decoy credential', () => {
     expect(found.flatMap((isFound, offset) => (isFound ? [] : [offset]))).toEqual([]);
   });
 
-  it('is recognised in base32 also where it is short, or made of words', () => {
+  it('is recognised in base32 also if it is short, or made of words', () => {
     for (const text of ['correct-horse', 'correct-horse-battery-staple-and-more-words']) {
       const words = new SecretSearch([{ kind: 'deployment', name: 'ACCESS_PASSWORD', text }]);
       for (const before of ['', 'a', 'ab', 'abc', 'abcd', 'abcde']) {
@@ -139,7 +139,7 @@ describe('the decoy credential', () => {
     }
   });
 
-  it('is not seen where it is not', async () => {
+  it('is not reported in text that does not have it', async () => {
     expect(search.firstIn((await decoyOf(config, 'b'.repeat(64))).value)).toBeNull();
     for (const offset of [0, 1, 2])
       expect(search.firstIn(btoa(`${'/'.repeat(offset)}${'a'.repeat(64)}/worktree`))).toBeNull();
@@ -197,7 +197,7 @@ describe('what leaves a sandbox', () => {
     expect(lines).toMatchObject([{ verdict: 'alarm' }]);
   });
 
-  it('is broken off where the decoy is in its body', async () => {
+  it('is broken off if the decoy is in its body', async () => {
     const body = new ReadableStream<Uint8Array>({
       pull(controller) {
         controller.enqueue(new TextEncoder().encode(`${'x'.repeat(1000)}${decoy}`));

@@ -47,7 +47,7 @@ describe('A request that leaves a container', () => {
     expect(asked).toEqual([]);
   });
 
-  it('passes as npm’s audit where it is no larger than a question, whatever its header says', async () => {
+  it('passes as npm’s audit if it is no larger than a question, whatever its header says', async () => {
     const { asked, fetcher } = world(() => new Response('{}'));
     const audit = async (bytes: number) => {
       const body = new ReadableStream<Uint8Array>({

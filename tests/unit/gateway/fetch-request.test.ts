@@ -252,7 +252,7 @@ describe('a fetch by a real git', { timeout: 60_000 }, () => {
     expect(JSON.stringify(logged.mock.calls)).not.toContain('git_fetch.refused');
   });
 
-  it('is refused, in git’s own output, where it gives the server an option', async () => {
+  it('is refused, in git’s own output, if it gives the server an option', async () => {
     const url = `${gateway.url}/git/acme/shop.git`;
     const said = await git('-c', 'protocol.version=2', 'ls-remote', '--server-option=deploy', url);
     expect(said).toContain('remote error: Cyrus: the capability "server-option=deploy" is not known to Cyrus');

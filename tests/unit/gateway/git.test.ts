@@ -192,7 +192,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
       expect(await git('push', '--force', 'origin', 'HEAD:cyrus/eng-1')).toMatchObject({ code: 0 });
     });
 
-    it('a branch that was merged goes on from the base: the host tells that nothing is lost', async () => {
+    it('a branch that was merged continues from the base: the host tells that nothing is lost', async () => {
       await commit('-m', 'C1');
       await git('push', 'origin', 'HEAD:cyrus/eng-1');
       await personPushes('Person');
@@ -282,7 +282,7 @@ describe('with a real git', { timeout: 60_000 }, () => {
     expect(await refsOfHost()).toEqual(['refs/heads/main']);
   });
 
-  it('a push over the size limit is refused in words also where the host has begun its answer by then', async () => {
+  it('a push over the size limit is refused with a message also if the host has begun its answer by then', async () => {
     maxPushBytes = 96 * 1024 * 1024;
     // Written without compression: git only copies.
     await git('config', 'core.compression', '0');

@@ -92,7 +92,7 @@ it('the JSON reader refuses what JSON.parse refuses: 5,000 texts with a byte cha
   }
 });
 
-it('the JSON reader refuses an object that names a member twice, also where one of them is written with escapes', () => {
+it('the JSON reader refuses an object that names a member twice, also if one of them is written with escapes', () => {
   for (const twice of ['{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '[{"b":{"c":1,"c":1}}]']) {
     expect(() => read(utf8.encode(twice), [3]), twice).toThrow(NotJson);
   }

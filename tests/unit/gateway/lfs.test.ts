@@ -262,7 +262,7 @@ describe('an address that the gateway gave', () => {
     expect(isStorageAddress('http://127.0.0.1:9/x', cloud)).toBe(false);
   });
 
-  it('carries the host’s own credential to no other host, also where a redirect leads there', async () => {
+  it('carries the host’s own credential to no other host, also if a redirect leads there', async () => {
     const content = Buffer.from('far away');
     const elsewhere = 'https://storage.example/one';
     instead = (request) => {
@@ -282,7 +282,7 @@ describe('an address that the gateway gave', () => {
     expect(sent.every(({ redirect }) => redirect === 'manual')).toBe(true);
   });
 
-  it('gives no more than the object’s size, and breaks off where the content is shorter', async () => {
+  it('gives no more than the object’s size, and breaks off if the content is shorter', async () => {
     const content = Buffer.from('12345678');
     for (const body of ['123456789', '1234']) {
       instead = (request) => {
@@ -370,7 +370,7 @@ describe('what is refused', () => {
     expect((await verify()).status).toBe(404);
   });
 
-  it('is, where one object cannot be, that object alone', async () => {
+  it('fails for one object alone if only that object cannot be served', async () => {
     const content = randomBytes(10);
     await upload(content);
     const objects = [

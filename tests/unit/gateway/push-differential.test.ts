@@ -160,7 +160,7 @@ function mutated(random: Random): Uint8Array<ArrayBuffer> {
   return Uint8Array.from([...bytes, ...emptyPack()]);
 }
 
-it(`a real git moves the one branch or nothing, and is given no option, for ${PUSHES} pushes that were mutated: also where it would have done more for what was sent`, async () => {
+it(`a real git moves the one branch or nothing, and is given no option, for ${PUSHES} pushes that were mutated: also if it would have done more for what was sent`, async () => {
   const random = new Random(4);
   const counts = { sent: 0, moved: 0, dangerous: 0, stopped: 0 };
   const isMore = ({ refs, hasOptions }: ReturnType<typeof happened>) =>

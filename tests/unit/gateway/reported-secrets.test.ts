@@ -13,7 +13,7 @@ const line = (value: object) => ({ type: 'line', line: JSON.stringify(value) });
 const assistant = (block: object) => line({ type: 'assistant', message: { content: [block] } });
 
 describe('what a sandbox reports', () => {
-  it('is read as it is where no secret is in it', () => {
+  it('is read as it is if no secret is in it', () => {
     const events = [assistant({ type: 'text', text: 'Done: ünïcode 🙂 \\u0000' }), { type: 'notice', text: 'x' }];
     expect(report(...events)).toEqual({ value: { protocol: 2, events }, leaving: null });
     expect(readReport(search, 'no JSON').value).toBeUndefined();

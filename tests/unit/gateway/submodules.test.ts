@@ -41,7 +41,7 @@ describe('the address of a submodule', () => {
     'https://git.example/acme/lib.git\nurl = x',
     '',
     'x'.repeat(2_000),
-  ])('%s is refused in words', (url) => {
+  ])('%s is refused with a message', (url) => {
     expect(submoduleAddress(url, own)).toEqual({ why: expect.any(String) });
   });
 });

@@ -301,7 +301,7 @@ describe('pushes of what runs on the git host', { timeout: 60_000 }, () => {
     await expectHeld('scripts/ci');
   });
 
-  it('what cannot be read is refused in words that say how to push it, and nothing is pushed', async () => {
+  it('what cannot be read is refused with a message that says how to push it, and nothing is pushed', async () => {
     await write('.github/workflows/ci.yml', 'on: push\nrun: env\n');
     await commit('Steal');
     const { code, output } = await git('push', 'origin', 'HEAD:refs/heads/cyrus/eng-1');

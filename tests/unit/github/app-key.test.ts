@@ -29,7 +29,7 @@ describe("a GitHub App's key", () => {
     ['that is a public one', publicKey.export({ type: 'spki', format: 'pem' }).toString(), /not an RSA private key/],
     ['that lost a line', pkcs1.split('\n').toSpliced(5, 1).join('\n'), /damaged/],
     ['that is empty', '', /not an RSA private key/],
-  ])('%s is refused in words that say what to store, and repeat nothing of it', async (_, pem, words) => {
+  ])('%s is refused with a message that says what to store, and repeats nothing of it', async (_, pem, words) => {
     const error = await importAppKey(pem).catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(AppKeyError);
     const { message } = error as AppKeyError;

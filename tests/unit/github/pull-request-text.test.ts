@@ -118,7 +118,7 @@ describe('an update', () => {
     expect(updatedBody(body().replaceAll('\n', '\r\n'), body())).toBeNull();
   });
 
-  it('is none where a person took the generated part out', () => {
+  it('leaves the body as it is if a person removed the generated part', () => {
     expect(updatedBody('All my own words.', body())).toBeNull();
     expect(updatedBody('', body())).toBeNull();
   });
@@ -184,7 +184,7 @@ describe('what anybody wrote into an issue', () => {
     expect(title('😀'.repeat(300))).not.toMatch(/[\ud800-\udbff](?![\udc00-\udfff])/);
   });
 
-  it('is shortened in the generated part where people’s part leaves too little room', () => {
+  it('is shortened in the generated part if people’s part leaves too little room', () => {
     const theirs = 'Notes of ours. '.repeat(3_000);
     const before = `${theirs}\n${renderBody('{{summary}}', facts({ summary: 'short' }))}`;
     const after = updatedBody(before, renderBody('{{summary}}', facts({ summary: 'long '.repeat(6_000) })));

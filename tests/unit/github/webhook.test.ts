@@ -42,7 +42,7 @@ describe('a webhook of GitHub says', () => {
     expect(parse(event, payload)).toMatchObject({ kind: 'ignored' });
   });
 
-  it('where it does not fit what GitHub documents', () => {
+  it('if it does not fit what GitHub documents', () => {
     expect(parse('pull_request', { action: 'closed', number: 'three', repository })).toMatchObject({
       kind: 'misfit',
       message: expect.stringContaining('number'),
