@@ -17,14 +17,14 @@ import { parseJson } from '../../src/lib/parse-json.ts';
 import { GitCommandError } from '../git/git-command.ts';
 import type { Html } from '../git/html.ts';
 import type { BranchRules } from '../git/ruled-branches.ts';
-import { readBody, readForm, sendJson, TooLargeError } from '../linear/http.ts';
+import { readBody, readForm, sendJson, sendText, TooLargeError } from '../linear/http.ts';
 import { type Answer, Refused } from './answers.ts';
 import { controlOf } from './control.ts';
 import { type Fault, type FaultInput, Faults, NONSENSE } from './faults.ts';
 import { errorPage, listPage, pagePath, pullPage } from './pages.ts';
 import { type LineComment, type Place, Pulls } from './pulls.ts';
 import { commitsBetween, differenceOf, headOf, type Locate } from './repositories.ts';
-import { type ApiParts, answerApi } from './rest.ts';
+import { type ApiParts, answerApi, jobLog } from './rest.ts';
 import { pushRules } from './rules.ts';
 import {
   commitChecksSchema,
@@ -151,6 +151,7 @@ const USUAL_PERMISSIONS: Permissions = {
   pull_requests: 'write',
   checks: 'read',
   statuses: 'read',
+  actions: 'read',
 };
 
 /** Starts the stand-in. @throws Node's EADDRINUSE error when the port is taken; Error where the data file is damaged */
@@ -228,7 +229,9 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
   };
 
   const setChecks = (input: z.input<typeof commitChecksSchema>): void => {
-    const checks = commitChecksSchema.parse(input);
+    const given = commitChecksSchema.parse(input);
+    const runs = given.runs.map((run) => ({ id: ++state.lastId, ...run }));
+    const checks = { ...given, runs };
     const others = state.checks.filter(
       ({ repository, commit }) => repository !== checks.repository || commit !== checks.commit,
     );
@@ -248,6 +251,8 @@ export async function startGitHub(options: GitHubOptions): Promise<GitHub> {
 
   const servePages = async (request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> => {
     if (url.pathname === '/') return sendPage(response, 200, listPage(pulls.all()));
+    const logOf = /^\/_logs\/(\d+)$/.exec(url.pathname)?.[1];
+    if (logOf !== undefined) return sendText(response, 200, jobLog(state, Number(logOf)) ?? '');
     const [, owner = '', name = '', kind, number = '', action = ''] = url.pathname.split('/').map(decodeURIComponent);
     const fullName = `${owner}/${name}`;
     const directory = kind === 'pull' ? await locate(fullName) : null;

@@ -116,6 +116,12 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
     );
     return created(reviewCommentView(parts, pull, comment));
   }
+  const job = /^\/repos\/[^/]+\/[^/]+\/actions\/jobs\/(\d+)\/logs$/.exec(path)?.[1];
+  if (job !== undefined && method === 'GET') {
+    needs(grant, 'actions', 'read');
+    if (jobLog(state, Number(job)) === null) throw notFound();
+    return { status: 302, body: {}, headers: { location: `${parts.pageUrl}/_logs/${job}` } };
+  }
   switch (`${method} ${kind}${number === '' ? '' : '/:number'}${more === '' ? '' : `/${more}`}`) {
     case 'GET ':
       return ok(await repositoryView(parts, grant, place));
@@ -164,6 +170,9 @@ export async function answerApi(parts: ApiParts, request: ApiRequest): Promise<A
       const { items, headers } = paged(all, request.url);
       return { ...ok({ total_count: all.length, check_runs: items }), headers };
     }
+    case 'GET check-runs/:number/annotations':
+      needs(grant, 'checks', 'read');
+      return listed([], request.url);
     case 'GET commits/:number/status': {
       needs(grant, 'statuses', 'read');
       return ok(combinedStatus(await checksFor(parts, place, number)));
@@ -256,14 +265,24 @@ async function checksFor({ state }: ApiParts, { fullName, directory }: Place, re
 
 async function runsOf(parts: ApiParts, place: Place, ref: string): Promise<object[]> {
   const { commit, runs } = await checksFor(parts, place, ref);
-  return runs.map((run, index) => ({
-    id: index + 1,
-    head_sha: commit,
-    ...run,
-    html_url: `${parts.pageUrl}/${place.fullName}/runs/${index + 1}`,
-    details_url: `${parts.pageUrl}/${place.fullName}/runs/${index + 1}`,
-    app: { slug: 'github-actions' },
-  }));
+  return runs.map(({ log, summary, ...run }, index) => {
+    const id = run.id ?? index + 1;
+    const address = `${parts.pageUrl}/${place.fullName}/runs/${id}`;
+    return {
+      ...run,
+      id,
+      head_sha: commit,
+      html_url: address,
+      details_url: address,
+      output: { title: null, summary: summary ?? null, text: null, annotations_count: 0 },
+      app: { slug: log === undefined ? 'some-ci' : 'github-actions' },
+    };
+  });
+}
+
+/** What a job printed; null: there is no such job. */
+export function jobLog({ checks }: GitHubState, id: number): string | null {
+  return checks.flatMap(({ runs }) => runs).find((run) => run.id === id)?.log ?? null;
 }
 
 /** docs.github.com/en/rest/commits/statuses#get-the-combined-status-for-a-specific-reference */

@@ -13,6 +13,7 @@ export const permissionsSchema = z.object({
   issues: accessLevelSchema.optional(),
   checks: accessLevelSchema.optional(),
   statuses: accessLevelSchema.optional(),
+  actions: accessLevelSchema.optional(),
 });
 export type Permissions = z.infer<typeof permissionsSchema>;
 
@@ -68,7 +69,12 @@ export const commitChecksSchema = z.object({
   runs: z
     .array(
       z.object({
+        /** Given by the stand-in: another one for each time that it ran. */
+        id: z.number().int().optional(),
         name: z.string(),
+        /** What the job printed; left out: it is no job of Actions. */
+        log: z.string().optional(),
+        summary: z.string().optional(),
         status: z.enum(['queued', 'in_progress', 'completed']),
         conclusion: z
           .enum(['success', 'failure', 'neutral', 'cancelled', 'skipped', 'timed_out', 'action_required'])

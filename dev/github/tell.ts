@@ -39,7 +39,7 @@ export function teller(parts: ApiParts): Teller {
         const ofRuns = done.map(
           async (run, index): Promise<Told> => [
             'check_run',
-            await payloads.checkRun({ id: index + 1, ...run }, commit, pulls),
+            await payloads.checkRun({ ...run, id: run.id ?? index + 1 }, commit, pulls),
           ],
         );
         const ofStatuses = statuses.map(

@@ -6,7 +6,7 @@ import type { StoredCredential } from '../protocol/api.ts';
 import { type GitHubRepository, gitHubHost, gitHubRepository } from './address.ts';
 import { GitHubError } from './errors.ts';
 import { type InstallationTokens, installationTokens, type TokenUse } from './installation-tokens.ts';
-import { askGitHub, type GitHubRequest } from './request.ts';
+import { askGitHub, type GitHubRequest, locateOnGitHub } from './request.ts';
 
 /** HTTP basic credential. */
 export interface BasicCredential {
@@ -80,6 +80,8 @@ export interface GitHubApi {
   repository: GitHubRepository;
   /** Sends a request. @throws GitHubError */
   ask<Schema extends z.ZodType>(request: GitHubRequest<Schema>): Promise<z.output<Schema>>;
+  /** Where GitHub keeps something that it does not send itself. @param what for people: what this does. @throws GitHubError */
+  locate(path: string, what: string): Promise<string>;
 }
 
 /**
@@ -104,23 +106,29 @@ export async function gitHubApi(
   if (credential.kind === 'github-token') return withToken(apiUrl, repository, credential.token);
   const app = appOf(config);
   const token = await tokens.tokenFor(apiUrl, app, repository, use);
+  const withGoodToken = async <T>(ask: (token: string) => Promise<T>): Promise<T> => {
+    try {
+      return await ask(token);
+    } catch (error) {
+      // Tokens end early where the app's installation was changed.
+      if (!(error instanceof GitHubError) || error.kind !== 'unauthorized') throw error;
+      tokens.forget(apiUrl, app, repository, token, use);
+      return ask(await tokens.tokenFor(apiUrl, app, repository, use));
+    }
+  };
   return {
     repository,
-    ask: async (request) => {
-      try {
-        return await askGitHub(apiUrl, token, request);
-      } catch (error) {
-        // Tokens end early where the app's installation was changed.
-        if (!(error instanceof GitHubError) || error.kind !== 'unauthorized') throw error;
-        tokens.forget(apiUrl, app, repository, token, use);
-        return askGitHub(apiUrl, await tokens.tokenFor(apiUrl, app, repository, use), request);
-      }
-    },
+    ask: (request) => withGoodToken((good) => askGitHub(apiUrl, good, request)),
+    locate: (path, what) => withGoodToken((good) => locateOnGitHub(apiUrl, good, path, what)),
   };
 }
 
 function withToken(apiUrl: string, repository: GitHubRepository, token: string): GitHubApi {
-  return { repository, ask: (request) => askGitHub(apiUrl, token, request) };
+  return {
+    repository,
+    ask: (request) => askGitHub(apiUrl, token, request),
+    locate: (path, what) => locateOnGitHub(apiUrl, token, path, what),
+  };
 }
 
 /** GitHub's own cloud, where every password of git is a token. */

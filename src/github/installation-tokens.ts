@@ -27,7 +27,11 @@ export type TokenUse = 'work' | 'look';
  */
 const PERMISSIONS: Record<TokenUse, readonly Record<string, 'read' | 'write'>[]> = {
   work: [{ contents: 'write', pull_requests: 'write' }],
-  look: [{ pull_requests: 'read', checks: 'read', statuses: 'read' }, { pull_requests: 'read' }],
+  look: [
+    { pull_requests: 'read', checks: 'read', statuses: 'read', actions: 'read' },
+    { pull_requests: 'read', checks: 'read', statuses: 'read' },
+    { pull_requests: 'read' },
+  ],
 };
 /** A token is not used in its last minutes: a push that begins with it may take a while. */
 const SPARE_MS = 5 * 60_000;

@@ -55,10 +55,45 @@ export async function askGitHubPage<Schema extends z.ZodType>(
   request: GitHubRequest<Schema>,
 ): Promise<GitHubPage<z.output<Schema>>> {
   const { method, path, what, body, answer, textIds } = request;
-  let response: Response;
-  let text: string;
+  const [response, text] = await exchange(apiUrl, token, { method, path, what, ...(body && { body }) });
+  const json = parseJson(textIds ? text.replace(/"id":\s*(\d+)/g, '"id":"$1"') : text) ?? null;
+  if (response.status >= 300 && response.status < 400) {
+    throw new GitHubError('refused', `GitHub says that the repository has moved, so Cyrus could not ${what}`, {
+      hint: 'Ask an admin to change the clone address in Cyrus to where the repository is now.',
+    });
+  }
+  if (!response.ok) throw toGitHubError(what, response.status, response.headers, json, Date.now());
+  const parsed = answer.safeParse(json);
+  if (parsed.success) return { value: parsed.data, next: nextCursor(response.headers.get('link')) };
+  throw new GitHubError(
+    'unreachable',
+    `GitHub's answer could not be read, so Cyrus could not ${what}: ${z.prettifyError(parsed.error).slice(0, 300)}`,
+  );
+}
+
+/**
+ * Where GitHub keeps something: the address to which it redirects.
+ * @param what for people: what this does
+ * @throws GitHubError
+ */
+export async function locateOnGitHub(apiUrl: string, token: string, path: string, what: string): Promise<string> {
+  const [response, text] = await exchange(apiUrl, token, { method: 'GET', path, what });
+  const address = response.headers.get('location');
+  if (response.status === 302 && address !== null && URL.canParse(address)) return address;
+  if (!response.ok && response.status >= 400) {
+    throw toGitHubError(what, response.status, response.headers, parseJson(text) ?? null, Date.now());
+  }
+  throw new GitHubError('unreachable', `GitHub's answer could not be read, so Cyrus could not ${what}`);
+}
+
+/** Sends a request, and reads the answer. @throws GitHubError if none comes */
+async function exchange(
+  apiUrl: string,
+  token: string,
+  { method, path, what, body }: { method: string; path: string; what: string; body?: object },
+): Promise<[response: Response, text: string]> {
   try {
-    [response, text] = await withTimeout(REQUEST_TIMEOUT_MS, async (signal) => {
+    return await withTimeout(REQUEST_TIMEOUT_MS, async (signal) => {
       const headers: Record<string, string> = {
         accept: 'application/vnd.github+json',
         authorization: `Bearer ${token}`,
@@ -79,19 +114,6 @@ export async function askGitHubPage<Schema extends z.ZodType>(
     const why = messageOf(cause);
     throw new GitHubError('unreachable', `GitHub cannot be reached, so Cyrus could not ${what}: ${why}`, { cause });
   }
-  const json = parseJson(textIds ? text.replace(/"id":\s*(\d+)/g, '"id":"$1"') : text) ?? null;
-  if (response.status >= 300 && response.status < 400) {
-    throw new GitHubError('refused', `GitHub says that the repository has moved, so Cyrus could not ${what}`, {
-      hint: 'Ask an admin to change the clone address in Cyrus to where the repository is now.',
-    });
-  }
-  if (!response.ok) throw toGitHubError(what, response.status, response.headers, json, Date.now());
-  const parsed = answer.safeParse(json);
-  if (parsed.success) return { value: parsed.data, next: nextCursor(response.headers.get('link')) };
-  throw new GitHubError(
-    'unreachable',
-    `GitHub's answer could not be read, so Cyrus could not ${what}: ${z.prettifyError(parsed.error).slice(0, 300)}`,
-  );
 }
 
 /** docs.github.com/en/rest/using-the-rest-api/using-pagination-in-the-rest-api */

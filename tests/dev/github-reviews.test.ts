@@ -1,8 +1,9 @@
-/** What Cyrus reads of reviews and answers to them, before the stand-in for GitHub. */
+/** What Cyrus reads of reviews and checks, and what it answers, before the stand-in for GitHub. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import type { Config } from '../../src/config/config.ts';
 import { type GitHubApi, gitHubApi } from '../../src/github/access.ts';
+import { readFailures } from '../../src/github/check-failures.ts';
 import { InstallationTokens } from '../../src/github/installation-tokens.ts';
 import { proposePullRequest } from '../../src/github/pull-requests.ts';
 import { readRemarks } from '../../src/github/remarks.ts';
@@ -136,5 +137,59 @@ describe('an answer', () => {
   it('asks people to look again, and passes over whom GitHub does not ask', async () => {
     await askForReview(work, 1, ['cyrus-local[bot]', 'ada']);
     expect(stage.github.pulls()[0]?.asked).toEqual(['ada']);
+  });
+});
+
+describe('the checks of a commit', () => {
+  const failed = (more: object = {}) =>
+    ({ name: 'test', status: 'completed', conclusion: 'failure', ...more }) as const;
+  const tip = async (branch: string) =>
+    (await stage.git.branches(SAMPLE_REPOSITORY)).find(({ name }) => name === branch)?.sha ?? '';
+
+  it('are read with the log of a job, its secrets taken out, and with what fails on the base branch too', async () => {
+    const [commit, base] = [await tip('cyrus/eng-1'), await tip('main')];
+    const log = `2026-11-30T10:00:00.1234567Z token ghp_${'a'.repeat(36)}\n2026-11-30T10:00:01.1234567Z ##[error]Expected 3`;
+    const runs = [failed({ log }), failed({ name: 'lint', summary: 'Unused import' })];
+    stage.github.setChecks({
+      repository: SAMPLE_REPOSITORY,
+      commit,
+      runs,
+      statuses: [{ context: 'old-ci', state: 'failure' }],
+    });
+    stage.github.setChecks({ repository: SAMPLE_REPOSITORY, commit: base, runs: [failed({ name: 'lint' })] });
+    const { failures, isRunning } = await readFailures(look, commit, 'main');
+    expect(isRunning).toBe(false);
+    expect(failures.map(({ name, isOnBase }) => [name, isOnBase])).toEqual([
+      ['test', false],
+      ['lint', true],
+      ['old-ci', false],
+    ]);
+    expect(failures[0]?.detail).toContain('##[error]Expected 3');
+    expect(failures[0]?.detail).not.toContain('ghp_');
+    expect(failures[1]?.detail).toBe('Unused import');
+  });
+
+  it('are no failures before all are done', async () => {
+    const commit = await tip('cyrus/eng-1');
+    const runs = [failed(), { name: 'slow', status: 'in_progress', conclusion: null } as const];
+    stage.github.setChecks({ repository: SAMPLE_REPOSITORY, commit, runs });
+    expect(await readFailures(look, commit, 'main')).toMatchObject({ isRunning: true, failures: [] });
+  });
+
+  it('are told without their logs where the App may not read Actions', async () => {
+    stage.github.install([SAMPLE_REPOSITORY], {
+      contents: 'write',
+      pull_requests: 'write',
+      checks: 'read',
+      statuses: 'read',
+    });
+    const commit = await tip('cyrus/eng-1');
+    stage.github.setChecks({
+      repository: SAMPLE_REPOSITORY,
+      commit,
+      runs: [failed({ log: '##[error]x', summary: 'It failed' })],
+    });
+    const { failures } = await readFailures(await api('look'), commit, 'main');
+    expect(failures).toMatchObject([{ name: 'test', detail: 'It failed' }]);
   });
 });

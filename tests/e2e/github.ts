@@ -1,6 +1,6 @@
 /**
- * `npm run e2e:github`: what happens to a pull request on GitHub reaches Claude. A review becomes a commit and an answer in each thread, by
- * the webhooks of the stand-in, which come twice, late, in another order, or not at all.
+ * `npm run e2e:github`: what happens to a pull request on GitHub reaches Claude. A review becomes a commit and an answer in each thread, a red
+ * check is repaired, by the webhooks of the stand-in, which come twice, late, in another order, or not at all.
  */
 import { planMarker } from '../../dev/claude/scripts.ts';
 import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
@@ -16,6 +16,7 @@ async function reviewed(run: Run, stage: Stage): Promise<void> {
   const { stack } = stage;
   const { github } = stack;
   github.setPermission(SAMPLE_REPOSITORY, 'ada', 'write');
+  await setChecks(stack, 'repair');
   const first = planMarker({ steps: [{ sh: 'echo one >> notes.txt' }], text: 'Noted.' });
   const issue = LinearThread.assign(stack.linear, 'Take notes', first);
   const session = await issue.livePage();
@@ -84,12 +85,53 @@ async function reviewed(run: Run, stage: Stage): Promise<void> {
     same('Answers', answers().length, 2);
   });
 
+  await run.promise(
+    'A red check is repaired in the same session, with its log, and only once for a commit',
+    async () => {
+      const before = await tip();
+      const plan = planMarker({ steps: [{ sh: 'echo three >> notes.txt' }], text: 'A note was missing.' });
+      const log = `2026-11-30T10:00:00.1234567Z ##[error]Expected three notes ${plan}`;
+      github.setChecks({
+        repository: SAMPLE_REPOSITORY,
+        commit: before,
+        runs: [{ name: 'notes', status: 'completed', conclusion: 'failure', log }],
+      });
+      await github.settled();
+      await session.turnEnded(4, 240_000);
+      const after = await until('another commit', async () => ((await tip()) === before ? null : await tip()));
+      for (const delivery of github.webhooks.deliveries.slice(-2)) github.webhooks.redeliver(delivery);
+      github.setChecks({
+        repository: SAMPLE_REPOSITORY,
+        commit: after,
+        runs: [{ name: 'notes', status: 'completed', conclusion: 'success' }],
+      });
+      await github.settled();
+      const green = async () => (await session.read()).session.pullRequest?.seen?.checks === 'passed' || null;
+      await until('the green check on the page', green, { limitMs: 60_000 });
+      same('Turns', (await session.read()).entries.filter(({ kind }) => kind === 'turn-ended').length, 4);
+    },
+  );
+
   await run.promise('Its merge is shown at once, with nobody looking', async () => {
     await github.merge(SAMPLE_REPOSITORY, 1);
     await github.settled();
     const merged = async () => (await session.read()).session.pullRequest?.seen?.state === 'merged' || null;
     await until('the state on the page', merged, { limitMs: 60_000 });
   });
+}
+
+async function setChecks({ url, secrets, linear, git }: Stack, checks: 'report' | 'repair'): Promise<void> {
+  const response = await fetch(`${url}/api/admin/workspaces/${linear.workspace.id}/repositories/${SAMPLE_REPOSITORY}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${secrets.adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
+      baseBranch: 'main',
+      credential: { kind: 'github-app' },
+      settings: { pullRequest: { checks } },
+    }),
+  });
+  same('The settings of the repository are taken', response.status, 200);
 }
 
 /** The scheduled job, which a local run has only when it is asked for (developers.cloudflare.com/workers/configuration/cron-triggers). */

@@ -57,6 +57,11 @@ export const pullRequestSettingsSchema = z.object({
   closesIssue: z.boolean().default(true),
   /** `answer`: Claude works on what people write in reviews, and answers each thread; `ignore`: it is not told of them. */
   reviews: z.enum(['answer', 'ignore']).default('answer'),
+  /**
+   * What becomes of a check that fails: nothing, it is said in Linear, or Claude repairs it by itself, three times a commit and ten times a
+   * pull request at most.
+   */
+  checks: z.enum(['off', 'report', 'repair']).default('report'),
   /** Who people on GitHub are, for the rules on who may ask: a login, and the email or the Linear id. */
   people: z.record(z.string().trim().min(1).max(100), z.string().trim().min(1).max(200)).default({}),
   /** Logins of bots whose reviews count like those of people: `coderabbitai[bot]`. */

@@ -1,9 +1,13 @@
 /** Asks GitHub what became of the session's pull request, and what people wrote there. It changes nothing there, so it may be done twice. */
 import { type GitHubApi, gitHubApi } from '../../github/access.ts';
 import { appAuthor } from '../../github/app-author.ts';
+import { type CommitChecks, readFailures } from '../../github/check-failures.ts';
+import { GitHubError } from '../../github/errors.ts';
 import { installationTokens } from '../../github/installation-tokens.ts';
 import { pullRequestStatus } from '../../github/pull-request-status.ts';
+import { pullRequestState } from '../../github/pull-requests.ts';
 import { readRemarks } from '../../github/remarks.ts';
+import { log } from '../../observability/log.ts';
 import { findRepository, type Repository } from '../../store/workspaces/repositories.ts';
 import type { EffectResults } from '../lifecycle/model/effect-results.ts';
 import type { EffectOf } from '../lifecycle/model/effects.ts';
@@ -25,8 +29,28 @@ export async function lookAtPullRequest(
   noteStatus(status);
   const seen = { state: status.state, checks: status.checks, review: status.review };
   const isOpen = status.state === 'open' || status.state === 'draft';
-  const isRead = reviews && isOpen && found.settings.pullRequest.reviews === 'answer';
-  return isRead ? { seen, read: await remarksOf(number, api, found, surroundings) } : { seen };
+  if (!isOpen) return { seen };
+  const { reviews: onReviews, checks: mode } = found.settings.pullRequest;
+  const known = state.following?.checks;
+  // Also after one failed: it may pass on the same commit.
+  const isAboutChecks = status.checks === 'failed' || (known !== undefined && known.failed.length > 0);
+  const [read, checks] = await Promise.all([
+    reviews && onReviews === 'answer' ? remarksOf(number, api, found, surroundings) : null,
+    mode !== 'off' && isAboutChecks ? checksOf(number, api) : null,
+  ]);
+  return { seen, ...(read && { read }), ...(checks && mode !== 'off' && { checks: { ...checks, mode } }) };
+}
+
+/** @returns null if they may not be read */
+async function checksOf(number: number, api: GitHubApi): Promise<CommitChecks | null> {
+  try {
+    const pull = await pullRequestState(api, number);
+    return pull && (await readFailures(api, pull.head, pull.base));
+  } catch (error) {
+    if (!(error instanceof GitHubError) || (error.kind !== 'forbidden' && error.kind !== 'not-found')) throw error;
+    log('github.checks.unreadable', { number, error });
+    return null;
+  }
 }
 
 async function remarksOf(

@@ -107,6 +107,15 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   });
 }
 
+/** Cyrus itself asks Claude, because of something that happened to its work. @param text what the journal shows */
+export function askByItself(step: Step, promptId: string, text: string): void {
+  const thread = latestThread(step.state);
+  step.record({ kind: 'prompt', promptId, agentSessionId: thread, author: 'Cyrus', source: 'comment', text });
+  const askedAt = Math.max(linearTimeOf(step.state, step.now), step.state.linearNow ?? 0);
+  const prompt: TurnPrompt = { promptId, agentSessionId: thread, askedAt, stage: 'received' };
+  giveRequest(step, { prompt, text: '', isAllowed: true, hasPerson: false, about: null });
+}
+
 /** A request that is no answer to anything. */
 interface Asked {
   prompt: TurnPrompt;

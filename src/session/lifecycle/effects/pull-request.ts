@@ -1,5 +1,6 @@
 /** Effects on the pull request after it was opened. */
 import * as z from 'zod';
+import { checksRead } from '../pull-request/checks.ts';
 import { readLater } from '../pull-request/news.ts';
 import { remarksRead } from '../pull-request/reviews.ts';
 import { pullRequestSeen } from '../pull-request/seen.ts';
@@ -18,6 +19,8 @@ export const lookAtPullRequest: EffectDefinition<'look-at-pull-request'> = {
   onDone: (step, { number }, result) => {
     if (!result) return;
     pullRequestSeen(step, number, result.seen);
+    // Before what people ask, which begins a turn.
+    if (result.checks) checksRead(step, number, result.checks);
     if (result.read) remarksRead(step, number, result.read);
   },
   onDelayed: nothing,

@@ -2,6 +2,7 @@
 
 import type { FellBack } from '../../../claude-quota/model-choice.ts';
 import type { Window } from '../../../claude-quota/windows.ts';
+import type { CommitChecks } from '../../../github/check-failures.ts';
 import type { Looked, Remark } from '../../../github/remarks.ts';
 import type { PullSummary } from '../../../protocol/pull-request.ts';
 import type { SandboxStatus } from '../../../protocol/sandbox/start.ts';
@@ -110,6 +111,8 @@ export type RemarkBy = Remark & { person: Person; isNamedBot: boolean };
 export interface PullRequestSeen {
   seen: PullSummary;
   read?: { looked: Looked[]; remarks: RemarkBy[]; isMore: boolean };
+  /** What its checks say, and what the settings have done about it; left out where they are left to people. */
+  checks?: CommitChecks & { mode: 'report' | 'repair' };
 }
 
 /** What each kind of effect brings back; null: nothing. */

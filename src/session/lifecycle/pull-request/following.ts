@@ -37,6 +37,26 @@ export function noReviews(since: number): Reviews {
   return { dueAt: null, since, seen: [], threads: [], lastNumber: 0, open: [] };
 }
 
+/** What is remembered of the pull request's checks. */
+export interface KnownChecks {
+  /** The commit that the next four are about; empty: none yet. */
+  head: string;
+  /** How often what failed there was given to Claude. */
+  rounds: number;
+  /** Names of checks that failed there. */
+  failed: string[];
+  /** Ids of the failures there that were told or given to Claude. */
+  taken: string[];
+  /** How often Claude was given failures in all. */
+  total: number;
+  /** What each of these times was about, oldest first. */
+  tried: string[];
+  /** Names of checks that failed and passed on one commit. */
+  flaky: string[];
+}
+
+export const noChecks: KnownChecks = { head: '', rounds: 0, failed: [], taken: [], total: 0, tried: [], flaky: [] };
+
 /** What is remembered of the pull request between two questions to GitHub. */
 export interface Following {
   number: number;
@@ -50,6 +70,8 @@ export interface Following {
   changedAt: number;
   /** Left out by the first version. */
   reviews?: Reviews;
+  /** Left out before a check failed. */
+  checks?: KnownChecks;
 }
 
 /** How often GitHub is asked where it tells nothing by itself: `within` so long after the last change, `every` so long. */
