@@ -40,12 +40,26 @@ export class GitError extends Error {
   }
 }
 
+/** In place of what git says, where it was not started any more. */
+const SESSION_ENDED = 'the session has ended';
+
 /** What git complains of when the machine has no room for it, which says nothing of the repository. */
 const NO_ROOM = /out of memory|cannot (?:fork|allocate)|resource temporarily|too many open files/i;
 
 /** Whether git itself gave up on what it read: one that was killed, took too long or had no memory has not told. */
 export function tellsOfDamage({ code, timedOut, stderr }: GitError): boolean {
   return code === 128 && !timedOut && !NO_ROOM.test(stderr);
+}
+
+const SIGNAL_EXIT = 128;
+
+/**
+ * Whether git, or a program that it ran, was killed from outside (e.g. for want of memory) or found no room: the same command may
+ * succeed next time. Not where the server itself ended it.
+ */
+export function diedFromOutside({ code, timedOut, tooLarge, stderr }: GitError): boolean {
+  if (timedOut || tooLarge || stderr === SESSION_ENDED) return false;
+  return code === null || code > SIGNAL_EXIT || /died of signal \d/.test(stderr) || NO_ROOM.test(stderr);
 }
 
 /** Where the remote is and who commits. */
@@ -223,7 +237,7 @@ export function git(args: string[], options: GitOptions): Promise<string> {
         new GitError({
           command,
           code: null,
-          stderr: 'the session has ended',
+          stderr: SESSION_ENDED,
           stdout: '',
           timedOut: false,
           tooLarge: false,

@@ -32,9 +32,7 @@ export async function removeStaleLocks(root: string): Promise<void> {
   await removeLocksUnder(join(root, 'mirrors'));
   const sessions = join(root, 'sessions');
   for (const id of await readdir(sessions).catch(() => [])) {
-    const gitDir = join(sessions, id, 'worktree', '.git');
-    // Claude may have put a link there: that is not followed.
-    if ((await lstat(gitDir).catch(() => null))?.isDirectory()) await removeLocksUnder(gitDir);
+    await removeLocksOf({ worktree: join(sessions, id, 'worktree') });
   }
 }
 
@@ -316,7 +314,9 @@ function remoteError(
         const words = `A branch of ${fullName} is deleted or renamed again and again while it is fetched.`;
         return new BranchGoneError('mirror', words, 'Prompt again once its branches stay as they are.');
       }
-      return new PreparationError('mirror', `${fullName} could not be fetched: ${said}`, 'See the sandbox’s log.');
+      return new PreparationError('mirror', `${fullName} could not be fetched: ${said}`, 'See the sandbox’s log.', {
+        cause: error,
+      });
   }
 }
 
@@ -331,6 +331,13 @@ function wrongFormat({ fullName }: WorkspacePlan): PreparationError {
     `${fullName} names its objects by SHA-256, which Cyrus does not support.`,
     'Convert the repository to SHA-1 (git init --object-format=sha1), or set another one in Cyrus.',
   );
+}
+
+/** Removes what a git that was killed left in the session's repository; to be called while no git runs there. */
+export async function removeLocksOf({ worktree }: Pick<WorkspacePlan, 'worktree'>): Promise<void> {
+  const gitDir = join(worktree, '.git');
+  // Claude may have put a link there: that is not followed.
+  if ((await lstat(gitDir).catch(() => null))?.isDirectory()) await removeLocksUnder(gitDir);
 }
 
 async function removeLocksUnder(directory: string): Promise<void> {

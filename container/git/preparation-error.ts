@@ -6,8 +6,8 @@ export class PreparationError extends Error {
   override readonly name = 'PreparationError';
   readonly step: SandboxStep;
   readonly hint: string;
-  constructor(step: SandboxStep, message: string, hint: string) {
-    super(message);
+  constructor(step: SandboxStep, message: string, hint: string, options?: ErrorOptions) {
+    super(message, options);
     this.step = step;
     this.hint = hint;
   }

@@ -147,6 +147,7 @@ async function checkOut(plan: WorkspacePlan): Promise<string> {
       'worktree',
       `The branch ${branch} could not be checked out: ${complaint(error)}`,
       'Check that the branch name is valid for git and that the sandbox has disk space.',
+      { cause: error },
     );
   }
 }

@@ -2,11 +2,12 @@
  * The sandbox server on its stage: real git host, real Claude CLI against the scripted model, a stand-in for the
  * gateway between them, everything on free ports and in a directory of its own.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { readSandboxConfig, type SandboxConfig } from '../../container/config.ts';
 import { logTo } from '../../container/log.ts';
 import { killSessionProcesses, sessionProcesses } from '../../container/process/process-group.ts';
@@ -78,6 +79,8 @@ export interface Stage {
   restart(): Promise<void>;
   /** Kills what runs of a session and empties the server's disk, as when a container is gone; another server starts. */
   vanish(id: string): Promise<void>;
+  /** The server ends without a word, as by SIGKILL: another one starts on the disk as it was at that moment. */
+  die(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -141,6 +144,18 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
       await rm(config.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
       gateway.away = false;
       gateway.checkpoint = checkpoint;
+      server = await startSandboxServer(config);
+      stage.url = server.url;
+    },
+    die: async () => {
+      const disk = `${config.root}.at-death`;
+      gateway.away = true;
+      // What the server would still write while it closes is not on this copy.
+      await promisify(execFile)('cp', ['-a', config.root, disk]);
+      await server.close();
+      await rm(config.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      await rename(disk, config.root);
+      gateway.away = false;
       server = await startSandboxServer(config);
       stage.url = server.url;
     },
