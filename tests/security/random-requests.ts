@@ -313,8 +313,7 @@ function asGet(made: Made): Made {
 
 async function byHand(target: Target, bytes: Buffer, limitMs: number): Answer {
   const { status, text, isLate } = await sendRaw(target.port, bytes, limitMs);
-  const isStream = /\r\ncontent-type: text\/event-stream/i.test(text);
-  return { status: isLate && !isStream ? 'late' : status, text: text.slice(text.indexOf('\r\n\r\n') + 4) };
+  return { status: isLate ? 'late' : status, text: text.slice(text.indexOf('\r\n\r\n') + 4) };
 }
 
 function byLibrary(port: number, agent: Agent, { method, path, headers, body }: Made): Answer {

@@ -131,6 +131,36 @@ describe('a webhook', () => {
     expect(promptsTo(outside)).toMatch(/<cyrus-request>\s*REPLY: fix the sum\.\s*<\/cyrus-request>/);
   });
 
+  it.each<[string, number, string[]]>([
+    ['what was said last before it', -1_000, ['And add tests.']],
+    ['nothing that was said after it', 60_000, []],
+  ])('of a prompt without its activity takes from Linear %s', async (_what, ms, texts) => {
+    const thread = newThread();
+    await send(created(thread));
+    await vi.waitFor(() => expect(outside.commands).toHaveLength(1));
+    const { agentActivity: _, ...alone } = prompted(thread, 'left out') as Record<string, unknown>;
+    const at = Date.now();
+    const said = (id: string, body: string, ago: number) => ({
+      ...{ id, content: { body }, signal: null, signalMetadata: null, createdAt: new Date(at + ago).toISOString() },
+      user: { id: 'user-1', name: 'Ada', email: 'ada@example.com' },
+    });
+    const id = crypto.randomUUID();
+    outside.interfere = (_url, body) => {
+      if (!body.includes('SessionPrompts')) return null;
+      const nodes = [
+        said(id, 'And add tests.', ms),
+        ...(ms < 0 ? [said(crypto.randomUUID(), 'Earlier.', -9_000)] : []),
+      ];
+      return Response.json({ data: { agentSession: { activities: { nodes } } } });
+    };
+    for (let delivery = 0; delivery < 2; delivery += 1) {
+      const answer = await send({ ...alone, createdAt: new Date(at).toISOString(), webhookTimestamp: at });
+      expect(answer.status).toBe(200);
+    }
+    const prompts = (await journal(thread)).flatMap((entry) => (entry.kind === 'prompt' ? [entry.text] : []));
+    expect(prompts.slice(1)).toEqual(texts);
+  });
+
   it('of a mention in a reply waits for Linear to say what it is, and never takes the root for it', async () => {
     const thread = newThread();
     let tries = 0;

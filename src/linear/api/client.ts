@@ -21,6 +21,7 @@ import {
   OPEN_THREAD_ON_ISSUE,
   postOperation,
   SESSION_ISSUE,
+  SESSION_PROMPTS,
   SESSION_SOURCE,
   SUGGEST_REPOSITORIES,
   TEAMS,
@@ -211,6 +212,17 @@ export class LinearClient {
   /** The issue that an agent session is on; null for a session in a document or project. @throws LinearError */
   async sessionIssue(agentSessionId: string): Promise<string | null> {
     return (await ask(this.#send, SESSION_ISSUE, { id: agentSessionId })).agentSession.issue?.id ?? null;
+  }
+
+  /**
+   * What somebody said last in an agent session, as a webhook would have it; null: nobody said anything.
+   * @param since a time in ms since the epoch. @param until as well @throws LinearError
+   */
+  async lastPrompt(agentSessionId: string, since: number, until: number): Promise<Record<string, unknown> | null> {
+    const asked = { id: agentSessionId, since: new Date(since).toISOString() };
+    const { nodes } = (await ask(this.#send, SESSION_PROMPTS, asked)).agentSession.activities;
+    const said = nodes.filter(({ createdAt }) => Date.parse(createdAt) <= until);
+    return said.toSorted((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt)).at(-1) ?? null;
   }
 
   /** Linear's guess which of these repositories an issue is about; confidence from 0 to 1. */

@@ -131,6 +131,28 @@ export const SESSION_ISSUE = query<LinearDocument.QueryAgentSessionArgs>()(
   z.object({ agentSession: z.object({ issue: idSchema.nullish() }) }),
 );
 
+/** What people said in an agent session since a moment, at most the first 20; the fields are those of a webhook. */
+export const SESSION_PROMPTS = query<LinearDocument.QueryAgentSessionArgs & { since: string }>()(
+  /* GraphQL */ `
+    query SessionPrompts($id: String!, $since: DateTimeOrDuration!) {
+      agentSession(id: $id) {
+        activities(first: 20, filter: { type: { eq: "prompt" }, createdAt: { gte: $since } }) {
+          nodes {
+            id createdAt signal signalMetadata
+            content { ... on AgentActivityPromptContent { body } }
+            user { id name email }
+          }
+        }
+      }
+    }
+  `,
+  z.object({
+    agentSession: z.object({
+      activities: z.object({ nodes: z.array(z.looseObject({ id: z.string(), createdAt: z.string() })) }),
+    }),
+  }),
+);
+
 /** An issue as it is now. */
 export const ISSUE_NOW = query<LinearDocument.QueryIssueArgs>()(
   /* GraphQL */ `

@@ -70,6 +70,39 @@ function withSession(json: unknown): unknown {
   return data ? { ...data, agentSession: { id: data.agentActivity.agentSessionId } } : json;
 }
 
+const promptedAlone = z.looseObject({
+  type: z.literal('AgentSessionEvent'),
+  action: z.literal('prompted'),
+  organizationId: z.string(),
+  agentSession: z.looseObject({ id: z.string() }),
+  agentActivity: z.null().optional(),
+  createdAt: z.string().nullish().catch(null),
+  webhookTimestamp: z.number().nullish().catch(null),
+});
+
+/** A prompt of which Linear did not say what it is: by itself it does not fit. */
+export interface PromptWithoutActivity {
+  workspaceId: string;
+  agentSessionId: string;
+  /** When it was said, in ms since the epoch. */
+  at: number;
+  /** The body of the webhook with the activity in it. */
+  with: (activity: Record<string, unknown>) => string;
+}
+
+/** Reads a body as a prompt without its activity; null: it is none. @param now ms since the epoch */
+export function promptWithoutActivity(body: string, now: number): PromptWithoutActivity | null {
+  const { data } = promptedAlone.safeParse(parseJson(body));
+  if (!data) return null;
+  const { organizationId, agentSession, createdAt, webhookTimestamp } = data;
+  return {
+    workspaceId: organizationId,
+    agentSessionId: agentSession.id,
+    at: (Date.parse(createdAt ?? '') || webhookTimestamp) ?? now,
+    with: (activity) => JSON.stringify({ ...data, agentActivity: { agentSessionId: agentSession.id, ...activity } }),
+  };
+}
+
 const notificationKind = z.object({ notification: z.object({ type: z.string() }) });
 
 /** `type.action`. Of a notification the action is the notification's kind, which the notification names too. */

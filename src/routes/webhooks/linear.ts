@@ -16,11 +16,12 @@ import {
   type ParsedWebhook,
   type PermissionWebhook,
   parseWebhook,
+  promptWithoutActivity,
 } from '../../linear/webhooks/webhook.ts';
 import { uninstall } from '../../linear/workspace.ts';
 import { log } from '../../observability/log.ts';
 import { webhookWait } from '../../operations/limits/webhook-limit.ts';
-import { issueOfSession, read, withAuthor } from '../../session/inbound/unread-request.ts';
+import { issueOfSession, read as readOrigin, withActivity, withAuthor } from '../../session/inbound/unread-request.ts';
 import {
   fromAgentSession,
   fromIssueChange,
@@ -69,7 +70,7 @@ linearWebhook.post(
       c.executionCtx.waitUntil(noteFault(c.env, isSignedAtAll ? 'signature' : 'unsigned'));
       return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
     }
-    const parsed = parseWebhook(new TextDecoder().decode(body), Date.now());
+    const parsed = await read(c, new TextDecoder().decode(body));
     c.executionCtx.waitUntil(noteGood(c.env, typeOf(parsed)));
     if (parsed.kind === 'malformed') {
       log('alert.linear.webhook_misfit', { kind: 'malformed', message: parsed.message });
@@ -144,6 +145,16 @@ type WebhookContext = Context<{ Bindings: Env }>;
 /** Linear wants its answer within 5 s; a comment that it did not send along is asked for no longer than this. */
 const READ_LIMIT_MS = 2_000;
 
+/** Reads a webhook; a prompt that Linear sent without what was said is filled with what Linear's API tells of it. */
+async function read(c: WebhookContext, body: string): Promise<ParsedWebhook> {
+  const parsed = parseWebhook(body, Date.now());
+  const prompt = parsed.kind === 'misfit' ? promptWithoutActivity(body, Date.now()) : null;
+  if (prompt === null) return parsed;
+  const linear = new LinearClient(sendThrough(c.env, prompt.workspaceId));
+  const whole = await withActivity(prompt, linear, READ_LIMIT_MS);
+  return whole === null ? parsed : parseWebhook(whole, Date.now());
+}
+
 /** What an agent session is asked. What the webhook leaves out, Linear is asked for: the comment, and the issue it is on. */
 async function askedIn(c: WebhookContext, webhook: AgentSessionWebhook): Promise<SessionRequest | null> {
   const id = crypto.randomUUID();
@@ -153,7 +164,7 @@ async function askedIn(c: WebhookContext, webhook: AgentSessionWebhook): Promise
   const promptContext = webhook.action === 'created' ? (webhook.promptContext ?? null) : null;
   const [asked, issueId] = await Promise.all([
     origin?.kind === 'unread'
-      ? read(origin, { agentSessionId, promptContext }, linear, READ_LIMIT_MS)
+      ? readOrigin(origin, { agentSessionId, promptContext }, linear, READ_LIMIT_MS)
       : origin?.kind === 'mention'
         ? withAuthor(origin, linear, READ_LIMIT_MS)
         : origin,

@@ -8,6 +8,7 @@ import type { LinearClient } from '../../linear/api/client.ts';
 import { LinearError } from '../../linear/api/errors.ts';
 import { directiveIn, type Origin, type Speaker } from '../../linear/webhooks/mention.ts';
 import type { SessionSource } from '../../linear/webhooks/session-source.ts';
+import type { PromptWithoutActivity } from '../../linear/webhooks/webhook.ts';
 
 /**
  * Asks Linear for the comment that opened a session, or that a prompt came from.
@@ -92,6 +93,25 @@ export async function issueOfSession(
   limitMs: number,
 ): Promise<string | null> {
   return inTime(limitMs, linear.sessionIssue(agentSessionId));
+}
+
+/** What is said and the webhook that tells of it differ by less, in ms. */
+const SAID_BEFORE_MS = 60_000;
+const CLOCKS_APART_MS = 5_000;
+
+/**
+ * The body of a prompt's webhook with the activity that Linear left out, where Linear tells it in time; else null. Never rejects.
+ * @param limitMs how long it may take
+ */
+export async function withActivity(
+  prompt: PromptWithoutActivity,
+  linear: LinearClient,
+  limitMs: number,
+): Promise<string | null> {
+  const { agentSessionId, at } = prompt;
+  const asked = linear.lastPrompt(agentSessionId, at - SAID_BEFORE_MS, at + CLOCKS_APART_MS);
+  const activity = await inTime(limitMs, asked);
+  return activity && prompt.with(activity);
 }
 
 /** What `work` brings; null if it fails or takes longer than so many ms. */

@@ -4,6 +4,7 @@ import {
   isListType,
   isNonNullType,
   isObjectType,
+  isUnionType,
   NoDeprecatedCustomRule,
   parse,
   type SelectionSetNode,
@@ -47,6 +48,12 @@ function present(selected: SelectionSetNode | undefined, type: GraphQLOutputType
   if (isListType(type)) return isSparse ? [] : [answerTo(selected, type.ofType, false)];
   // Some texts are addresses.
   if (isLeafType(type)) return LEAVES[type.name] ?? 'https://linear.app/x';
+  if (isUnionType(type)) {
+    const [asked] = (selected?.selections ?? []).filter((selection) => selection.kind === 'InlineFragment');
+    const member = type.getTypes().find(({ name }) => name === asked?.typeCondition?.name.value);
+    if (!member) throw new Error(`no answer of the union ${type}`);
+    return present(asked?.selectionSet, member, isSparse);
+  }
   if (!isObjectType(type)) throw new Error(`no answer of the type ${type}`);
   const fields = type.getFields();
   return Object.fromEntries(
