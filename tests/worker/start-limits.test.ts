@@ -3,6 +3,8 @@ import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test';
 import { env, exports } from 'cloudflare:workers';
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { emptyLine } from '../../src/queue/fair-queue.ts';
+import { takeSlot } from '../../src/session/effects/queue-slots.ts';
+import { SessionPlay } from '../unit/support/session-play.ts';
 import { created, newThread, ORGANIZATION, send } from './support/linear-webhook.ts';
 import { Outside } from './support/outside.ts';
 import { page, registerWorkspace, session } from './support/sessions.ts';
@@ -101,6 +103,17 @@ it('many starts at the same time follow one another, and the queue wakes within 
   await runInDurableObject(queue(), async (_object, { storage }) => {
     expect(((await storage.getAlarm()) ?? 0) - Date.now()).toBeLessThan(6_000);
   });
+});
+
+it('a session asks a queue of the version before by the call that it knows, and starts where no queue answers', async () => {
+  const { state } = new SessionPlay();
+  const askingOf = async (queueOfThen: object) => {
+    const WORKSPACE_QUEUE = { getByName: () => queueOfThen };
+    return await takeSlot({ env: { ...env, WORKSPACE_QUEUE } as unknown as Env, state });
+  };
+  const missing = async () => Promise.reject(new TypeError('The RPC receiver does not implement the method "ask".'));
+  expect(await askingOf({ ask: missing, take: async () => 2 })).toEqual({ position: 2, limit: null });
+  expect(await askingOf({ ask: missing, take: missing })).toEqual({ position: 0, limit: null });
 });
 
 it('a session of the version before is told its position alone', async () => {
