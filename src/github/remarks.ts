@@ -13,6 +13,8 @@ export type RemarkPlace =
 
 /** One thing that somebody wrote and Cyrus may have to answer. */
 export interface Remark {
+  /** What was looked at for it, see `Looked`. */
+  of: string;
   /** Login on GitHub. */
   author: string;
   /** It is an App's, not a person's. */
@@ -110,7 +112,13 @@ export async function readRemarks(api: GitHubApi, number: number, query: RemarkQ
   }
   for (const { looked, ...comment } of comments) {
     const counts = mentions(comment.text, query.ownLogin);
-    const remark: Written = { ...comment, isReview: false, place: { kind: 'conversation' }, earlier: [] };
+    const remark: Written = {
+      ...comment,
+      of: looked.id,
+      isReview: false,
+      place: { kind: 'conversation' },
+      earlier: [],
+    };
     units.push({ looked, remarks: counts ? [remark] : [] });
   }
   units.sort((one, other) => one.looked.at - other.looked.at);
@@ -168,7 +176,7 @@ function allLines(api: GitHubApi, number: number): Promise<Line[]> {
 
 function ofReview(review: Review, lines: readonly Line[], query: RemarkQuery): Written[] {
   const { author, isBot, text } = review;
-  const common = { author, isBot, isReview: true };
+  const common = { of: review.looked.id, author, isBot, isReview: true };
   const own = lines.filter((line) => line.pull_request_review_id === review.id);
   const remarks: Written[] = own.toReversed().flatMap((line) => {
     const root = line.in_reply_to_id ?? line.id;

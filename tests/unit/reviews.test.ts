@@ -11,6 +11,7 @@ const look = { kind: 'look-at-pull-request', number: 12, reviews: true } as cons
 function remark(more: Partial<RemarkBy> = {}): RemarkBy {
   const author = more.author ?? 'ada';
   return {
+    of: 'review:1',
     author,
     isBot: false,
     isNamedBot: false,
@@ -25,8 +26,9 @@ function remark(more: Partial<RemarkBy> = {}): RemarkBy {
 }
 
 /** The look at GitHub brings this. */
-function read(play: SessionPlay, ids: string[], remarks: RemarkBy[], isMore = false): Effect[] {
+function read(play: SessionPlay, ids: string[], written: RemarkBy[], isMore = false): Effect[] {
   const looked = ids.map((id) => ({ id, at: 5_000_000 }));
+  const remarks = written.map((one) => ({ ...one, of: ids[0] ?? '' }));
   const found: PullRequestSeen = { seen: SEEN, read: { looked, remarks, isMore } };
   return play.play({ type: 'effect-done', effect: look, result: found });
 }

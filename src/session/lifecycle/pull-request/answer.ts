@@ -25,19 +25,23 @@ export function answerReviews(step: Step, requests: readonly Request[], how: Clo
   step.set({ following: { ...following, reviews: { ...following.reviews, open: left } } });
   const own = issue?.identifier ?? null;
   const said = how === 'answered' ? answersByThread(answer ?? '', own) : new Map<number, string>();
-  const places = closed.flatMap((one) => one.places);
-  const answers = places.map(({ number, place }) => {
-    if (how !== 'answered') return { number, place, body: UNDONE[how] };
-    return { number, place, body: said.get(number) ?? unnamed(answer ?? '', said, places.length, own) };
-  });
-  step.effect({
-    kind: 'answer-review',
-    id: step.context.newId(),
-    number: following.number,
-    turn: turns,
-    answers,
-    reviewers: how === 'answered' ? [...new Set(closed.flatMap(({ reviewers }) => reviewers))] : [],
-  });
+  const count = closed.flatMap(({ places }) => places).length;
+  const bodyOf = (thread: number) =>
+    how === 'answered' ? (said.get(thread) ?? unnamed(answer ?? '', said, count, own)) : UNDONE[how];
+  // One that was merged meanwhile is answered all the same.
+  for (const number of new Set(closed.map((one) => one.pullRequest ?? following.number))) {
+    const here = closed.filter((one) => (one.pullRequest ?? following.number) === number);
+    // Two requests may have been about one thread.
+    const places = new Map(here.flatMap((one) => one.places).map((one) => [one.number, one.place]));
+    step.effect({
+      kind: 'answer-review',
+      id: step.context.newId(),
+      number,
+      turn: turns,
+      answers: [...places].map(([thread, place]) => ({ number: thread, place, body: bodyOf(thread) })),
+      reviewers: how === 'answered' ? [...new Set(here.flatMap(({ reviewers }) => reviewers))] : [],
+    });
+  }
 }
 
 /** Claude's answer as a whole, for a thread that it did not name. */

@@ -11,6 +11,8 @@ export type AnswerPlace = { kind: 'thread'; comment: number } | { kind: 'convers
 /** A review that Claude was asked to work on, and that is not answered yet. */
 export interface ReviewRequest {
   promptId: string;
+  /** Number of the pull request; left out by the first version: the one that is followed. */
+  pullRequest?: number;
   /** By the numbers under which Claude knows them. */
   places: { number: number; place: AnswerPlace }[];
   /** Logins of the people who are asked to look again. */

@@ -13,9 +13,13 @@ const BEFORE_MS = 10 * 60_000;
 /** The pull request was opened or updated: from now on its news count. @param hears as `Following.hears` */
 export function follow(step: Step, number: number, hears: boolean, isNew: boolean): void {
   const { following } = step.state;
+  const before = following?.reviews;
+  const isSame = following?.number === number;
   const since = isNew ? 0 : step.now - BEFORE_MS;
-  const known = following?.number === number ? following : { number, lookAt: null };
-  const reviews = 'reviews' in known && known.reviews ? known.reviews : noReviews(since);
+  // What people wrote on the one before is still answered; numbers of threads go on.
+  const { open, lastNumber } = before ?? noReviews(0);
+  const reviews = isSame && before ? before : { ...noReviews(since), open, lastNumber };
+  const known = isSame ? following : { number, lookAt: null };
   step.set({ following: { ...known, hears, lookedAt: step.now, changedAt: step.now, reviews } });
 }
 

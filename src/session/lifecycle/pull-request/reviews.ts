@@ -22,17 +22,15 @@ export function remarksRead(step: Step, number: number, read: NonNullable<PullRe
   const { following, access } = step.state;
   if (following?.number !== number) return;
   const before = following.reviews ?? noReviews(0);
-  const isNew = ({ id }: { id: string }) => !before.seen.some((one) => one.id === id);
-  // Two looks may have been under way at the same time: the second brings nothing.
-  const isRepeat = read.looked.length > 0 && !read.looked.some(isNew);
+  // Two looks may have been under way at the same time: the second brings what the first did not.
+  const fresh = read.remarks.filter(({ of }) => !before.seen.some(({ id }) => id === of));
   const reviews = withLooked(before, read.looked);
   const more = read.isMore ? step.now + GATHER_MS : reviews.dueAt;
   step.set({ following: { ...following, reviews: { ...reviews, dueAt: more } } });
-  if (isRepeat) return;
-  const allowed = read.remarks.filter(({ isBot, isNamedBot, person, mayWrite }) =>
+  const allowed = fresh.filter(({ isBot, isNamedBot, person, mayWrite }) =>
     isBot ? isNamedBot : mayReview(access ?? null, person, mayWrite),
   );
-  tellOthers(step, number, read.remarks, allowed);
+  tellOthers(step, number, fresh, allowed);
   if (allowed.length > 0) request(step, number, allowed);
 }
 
@@ -82,7 +80,10 @@ function request(step: Step, number: number, remarks: readonly RemarkBy[]): void
   ];
   const promptId = step.context.newId();
   step.set({
-    following: { ...following, reviews: { ...reviews, open: [...reviews.open, { promptId, places, reviewers }] } },
+    following: {
+      ...following,
+      reviews: { ...reviews, open: [...reviews.open, { promptId, pullRequest: number, places, reviewers }] },
+    },
   });
   const context = step.state.context.map(contextText);
   step.keepPrompt(promptId, [...context, reviewPrompt(number, threads)].join('\n\n'));
