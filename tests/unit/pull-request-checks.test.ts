@@ -137,6 +137,18 @@ describe('a check that fails at the present commit', () => {
     expect(notices(play)).toEqual(['Checks of pull request #12 fail: test. Comment to have Claude repair that.']);
   });
 
+  it('that is only said closes the thread, unless a turn is under way that will', () => {
+    const play = proposed(true);
+    read(play, { failures: [failure()], mode: 'report' });
+    expect(play.closings('thread-1').at(-1)).toContain('fail: test. Comment to have Claude repair that.');
+    play.prompt('p2');
+    play.started(undefined, 'working');
+    const before = play.closings('thread-1').length;
+    read(play, { failures: [failure('lint')], mode: 'report' });
+    expect(play.closings('thread-1')).toHaveLength(before);
+    expect(play.said('thread-1').at(-1)).toContain('thought: Checks of pull request #12 fail: lint');
+  });
+
   it('starts nothing after people stopped the work, or closed the issue', () => {
     const stopped = proposed(true);
     stopped.state.lastOutcome = 'stopped';

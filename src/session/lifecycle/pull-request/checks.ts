@@ -3,6 +3,7 @@ import { checkPrompt } from '../../../claude/check-prompt.ts';
 import type { CheckFailure } from '../../../github/check-failures.ts';
 import { contextText } from '../issue-context.ts';
 import type { PullRequestSeen } from '../model/effect-results.ts';
+import { hasTurn } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { safeText } from '../narration/safe-text.ts';
 import { askByItself } from '../prompts.ts';
@@ -97,7 +98,7 @@ function repair(
   const context = step.state.context.map(contextText);
   step.keepPrompt(promptId, [...context, checkPrompt(number, known.head, failures, known.flaky)].join('\n\n'));
   step.set({ context: [], editDue: null });
-  say(step, `${failing(number, failures)}. Claude repairs that.`);
+  say(step, `${failing(number, failures)}. Claude repairs that.`, true);
   askByItself(step, promptId, `Checks of pull request #${number} fail: ${names}`);
 }
 
@@ -124,9 +125,15 @@ function failing(number: number, failures: readonly CheckFailure[]): string {
   return `Checks of pull request #${number} fail: ${safeText(named(failures))}`;
 }
 
-/** On the page, and in the thread that is the latest. */
-function say(step: Step, text: string): void {
+/**
+ * On the page, and in the thread that is the latest. If no turn is under way it is a closing word: after a thought Linear would wait for
+ * more, and call the thread stale.
+ * @param goesOn a turn follows that closes the thread
+ */
+function say(step: Step, text: string, goesOn = false): void {
   step.record({ kind: 'notice', level: 'warning', text });
   const thread = Object.keys(step.state.agentSessions).at(-1);
-  if (thread !== undefined) step.announce(thread, text);
+  if (thread === undefined) return;
+  if (goesOn || hasTurn(step.state.phase)) step.announce(thread, text);
+  else step.say(thread, { type: 'response', body: text });
 }
