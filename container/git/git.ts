@@ -29,7 +29,7 @@ export class GitError extends Error {
     timedOut: boolean;
     tooLarge: boolean;
   }) {
-    const why = failure.timedOut ? 'took too long' : failure.tooLarge ? 'printed too much' : `exit ${failure.code}`;
+    const why = failure.timedOut ? 'took too long' : failure.tooLarge ? 'printed too much' : endOf(failure.code);
     super(`git ${failure.command}: ${why}${failure.stderr ? `: ${failure.stderr}` : ''}`);
     this.command = failure.command;
     this.code = failure.code;
@@ -38,6 +38,11 @@ export class GitError extends Error {
     this.timedOut = failure.timedOut;
     this.tooLarge = failure.tooLarge;
   }
+}
+
+/** How git ended, for people. */
+function endOf(code: number | null): string {
+  return code === null ? 'was killed' : `ended with exit code ${code}`;
 }
 
 /** In place of what git says, where it was not started any more. */
@@ -51,7 +56,8 @@ export function tellsOfDamage({ code, timedOut, stderr }: GitError): boolean {
   return code === 128 && !timedOut && !NO_ROOM.test(stderr);
 }
 
-const SIGNAL_EXIT = 128;
+/** Exit codes by which a shell tells that SIGKILL or SIGTERM ended its program. */
+const KILLED_CODES = [137, 143];
 
 /**
  * Whether git, or a program that it ran, was killed from outside (e.g. for want of memory) or found no room: the same command may
@@ -59,7 +65,8 @@ const SIGNAL_EXIT = 128;
  */
 export function diedFromOutside({ code, timedOut, tooLarge, stderr }: GitError): boolean {
   if (timedOut || tooLarge || stderr === SESSION_ENDED) return false;
-  return code === null || code > SIGNAL_EXIT || /died of signal \d/.test(stderr) || NO_ROOM.test(stderr);
+  const isKilled = code === null || KILLED_CODES.includes(code) || /died of signal (?:9|15)\b/.test(stderr);
+  return isKilled || NO_ROOM.test(stderr);
 }
 
 /** Where the remote is and who commits. */
@@ -402,6 +409,6 @@ export function complaint(error: GitError): string {
     lines.findLast((line) => /^(?:fatal|error):.*returned error: \d{3}/.test(line)) ??
     lines.findLast((line) => /^(fatal|error):/.test(line)) ??
     lines.at(-1) ??
-    `exit ${error.code}`;
+    `git ${error.tooLarge ? 'printed too much' : endOf(error.code)}`;
   return [...said.filter((line) => line !== ''), last.replace(/^(fatal|error): /, '')].join(' · ').slice(0, 500);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { complaint, GitError, refusedRefs, remoteFailure } from '../../container/git/git.ts';
+import { complaint, diedFromOutside, GitError, refusedRefs, remoteFailure } from '../../container/git/git.ts';
 import { pushFailure } from '../../container/save/push.ts';
 
 const ENDED = "fatal: remote helper 'http' aborted session\n";
@@ -25,6 +25,23 @@ it('a crash of git’s helper is no outage of the host: it is told at once, and 
   expect(remoteFailure(crashed)).toBe('other');
   expect(complaint(crashed)).toContain('died of signal 11');
   expect(remoteFailure(failure(`error: git-remote-http died of signal 9\n${ENDED}`))).toBe('network');
+});
+
+it('what was killed from outside may succeed next time; a crash, a time-out and an end by the server itself do not', () => {
+  const ended = { command: 'fetch', stdout: '', timedOut: false, tooLarge: false };
+  const died = (code: number | null, stderr = '', more: object = {}) =>
+    diedFromOutside(new GitError({ ...ended, code, stderr, ...more }));
+  expect([died(null), died(137), died(143)]).toEqual([true, true, true]);
+  expect(died(128, `error: git-remote-http died of signal 9\n${ENDED}`)).toBe(true);
+  expect(died(128, 'fatal: Out of memory, malloc failed')).toBe(true);
+  expect(died(128, `error: git-remote-http died of signal 11\n${ENDED}`)).toBe(false);
+  expect([died(null, '', { timedOut: true }), died(null, 'the session has ended'), died(1), died(128)]).toEqual([
+    false,
+    false,
+    false,
+    false,
+  ]);
+  expect(complaint(new GitError({ ...ended, code: null, stderr: '' }))).toBe('git was killed');
 });
 
 describe('a push that the host has read and refused', () => {
