@@ -34,6 +34,7 @@ import { securityHeaders } from './routes/middleware/security-headers.ts';
 import { socketRefusal } from './routes/middleware/socket-refusal.ts';
 import { auditLog } from './routes/people/audit.ts';
 import { me } from './routes/people/index.ts';
+import { byShareLink } from './routes/sessions/by-share-link.ts';
 import { sessions } from './routes/sessions/index.ts';
 import { signInRoutes } from './routes/sign-in/index.ts';
 import { gitHubWebhook } from './routes/webhooks/github.ts';
@@ -72,6 +73,8 @@ app.route('/', metrics);
 app.route('/api/v1', api);
 
 app.route('/', signInRoutes);
+// Who has a share link need not sign in.
+app.route('/api/share-links', byShareLink);
 
 app.use('/api/sessions/*', socketRefusal);
 app.use(access);

@@ -6,12 +6,14 @@
 import { DurableObject } from 'cloudflare:workers';
 import * as z from 'zod';
 import type { Standing } from '../gateway/openings.ts';
-import type { FoundEntries } from '../protocol/api.ts';
+import { parseJson } from '../lib/parse-json.ts';
+import { type FoundEntries, sessionPageSchema } from '../protocol/api.ts';
 import { type SessionArchivePage, storedItemSchema } from '../protocol/archive.ts';
 import type { CheckpointManifest } from '../protocol/checkpoint.ts';
 import type { EgressLine, EgressPage } from '../protocol/egress-log.ts';
 import type { HeldPush } from '../protocol/held-push.ts';
 import type { EventBatch } from '../protocol/sandbox/batches.ts';
+import type { ShareLink } from '../protocol/share-links.ts';
 import { ByteCount } from './inbound/byte-count.ts';
 import type { Accepted, Delivery, Ingested, NotedCheckpoint } from './inbound/delivery.ts';
 import { tellRefusal } from './inbound/refuse-delivery.ts';
@@ -31,6 +33,8 @@ import type { PushedCommit } from './storage/pushed-commits.ts';
 import { findEntries } from './viewers/find-entries.ts';
 import type { Look } from './viewers/pull-request-look.ts';
 import { connect, pageAfter, pageBefore } from './viewers/session-pages.ts';
+import { type HashedShareLink, StoredShareLinks } from './viewers/share-links.ts';
+import { sharedPage } from './viewers/shared-page.ts';
 
 /** How often a read-only session is woken: by then a version that knows it may be deployed. */
 const LOOK_AGAIN_MS = 10 * 60_000;
@@ -40,10 +44,12 @@ export class IssueSession extends DurableObject<Env> {
   #session: SessionBindings;
   #egress: EgressLog;
   readonly #bytes = new ByteCount();
+  readonly #shareLinks: StoredShareLinks;
 
   /** @param holds effects that are not carried out; the platform gives none, benchmarks that measure the intake alone give all */
   constructor(ctx: DurableObjectState, env: Env, holds: (effect: Effect) => boolean = () => false) {
     super(ctx, env);
+    this.#shareLinks = new StoredShareLinks(ctx.storage.sql);
     this.#begin = () => ({
       session: new SessionBindings(ctx, env, holds),
       egress: new EgressLog(ctx.storage.sql),
@@ -126,6 +132,42 @@ export class IssueSession extends DurableObject<Env> {
   async pageBefore(before: number | null, limit: number, mayWork = true): Promise<string | null> {
     const session = await this.#session.shown();
     return session && pageBefore({ session, mayWork }, this.#session.journal, before, limit);
+  }
+
+  /** Makes a share link. */
+  addShareLink(link: HashedShareLink): 'added' | 'too-many' | 'no-such-session' {
+    if (!this.#session.known) return 'no-such-session';
+    return this.#shareLinks.add(link) ? 'added' : 'too-many';
+  }
+
+  /** The share links that are good; null if there is no such session. @param now in ms since the epoch */
+  shareLinks(now: number): ShareLink[] | null {
+    return this.#session.known && this.#shareLinks.list(now);
+  }
+
+  /** Ends a share link. @returns false: there is none with this id */
+  endShareLink(id: string): boolean {
+    return this.#session.known !== null && this.#shareLinks.end(id);
+  }
+
+  /**
+   * A part of the journal for who has a share link: a SessionPage as JSON text, without what is not for strangers.
+   * @param secretHash of the link's secret
+   * @param query entries after a number, or before one; `before` null: the newest
+   * @param now in ms since the epoch
+   * @returns null: there is no such session, or no such link that is good
+   */
+  async sharedPage(
+    secretHash: string,
+    query: { before?: number | null | undefined; after: number; limit: number },
+    now: number,
+  ): Promise<string | null> {
+    if (!this.#session.known || this.#shareLinks.goodUntil(secretHash, now) === null) return null;
+    const { before, after, limit } = query;
+    const text = await (before === undefined ? this.page(after, limit) : this.pageBefore(before, limit));
+    // Of a newer version there may be what this one cannot judge.
+    const page = sessionPageSchema.safeParse(parseJson(text ?? ''));
+    return page.success ? JSON.stringify(sharedPage(page.data)) : null;
   }
 
   /** What GitHub says of the pull request; `none`: there is none. Null: no such session. */

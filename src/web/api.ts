@@ -14,6 +14,13 @@ import {
 import { type EgressPage, egressPageSchema } from '../protocol/egress-log.ts';
 import { type Me, meSchema } from '../protocol/people.ts';
 import { type PullRequestStatus, pullRequestStatusSchema } from '../protocol/pull-request.ts';
+import {
+  type NewShareLink,
+  newShareLinkSchema,
+  SHARE_HEADER,
+  type ShareLinks,
+  shareLinksSchema,
+} from '../protocol/share-links.ts';
 import { shownData, shownText } from '../protocol/text/clean-text.ts';
 import { PAGE_PROTOCOL } from '../protocol/version.ts';
 import { type DecodedPage, decodePage } from './live/decode.ts';
@@ -33,6 +40,14 @@ export type Answer<T> =
   | Failure;
 
 export type Page = DecodedPage;
+
+/** Secret of the share link that the page was opened with; null: by who signs in. */
+let shareSecret: string | null = null;
+
+/** From now on sessions are read by a share link, and nothing else can be done with them. */
+export function openByShareLink(secret: string): void {
+  shareSecret = secret;
+}
 
 /** `GET /api/sessions`. @param before `next` of the page before; left out: the newest */
 export function fetchSessions(signal: AbortSignal, before?: string): Promise<Answer<SessionList>> {
@@ -119,6 +134,24 @@ export function postStop(id: string, stop: { id: string; ageMs?: number }): Prom
   return request(`${sessionPath(id)}/stop`, posted(stop), () => true as const);
 }
 
+/** `GET /api/sessions/:id/share-links`: the addresses by which anyone may look at the session. */
+export function fetchShareLinks(id: string, signal: AbortSignal): Promise<Answer<ShareLinks>> {
+  return request(`${sessionPath(id)}/share-links`, { signal }, (body) => parsed(shareLinksSchema.safeParse(body)));
+}
+
+/** `POST /api/sessions/:id/share-links`: makes one; its secret is told this once. @param days for which it is good */
+export function postShareLink(id: string, days: number): Promise<Answer<NewShareLink>> {
+  return request(`${sessionPath(id)}/share-links`, posted({ days }), (body) =>
+    parsed(newShareLinkSchema.safeParse(body)),
+  );
+}
+
+/** `DELETE /api/sessions/:id/share-links/:link`: ends one. */
+export function deleteShareLink(id: string, link: string): Promise<Answer<true>> {
+  const path = `${sessionPath(id)}/share-links/${encodeURIComponent(link)}`;
+  return request(path, { method: 'DELETE' }, () => true as const);
+}
+
 /** `GET /api/me`: who is signed in. */
 export function fetchMe(signal: AbortSignal): Promise<Answer<Me>> {
   return request('/api/me', { signal }, (body) => parsed(meSchema.safeParse(body)));
@@ -138,7 +171,7 @@ export function liveUrl(id: string, after: number): string {
 
 /** Path of the session's API; `/patch` and `/log` under it are downloads. */
 export function sessionPath(id: string): string {
-  return `/api/sessions/${encodeURIComponent(id)}`;
+  return `/api/${shareSecret === null ? 'sessions' : 'share-links'}/${encodeURIComponent(id)}`;
 }
 
 function posted(body: unknown): RequestInit {
@@ -156,7 +189,12 @@ async function request<T>(path: string, init: RequestInit, read: (body: unknown)
   let response: Response;
   let body: unknown;
   try {
-    response = await fetch(path, { ...init, signal, headers: { accept: 'application/json', ...init.headers } });
+    const proof: Record<string, string> = shareSecret === null ? {} : { [SHARE_HEADER]: shareSecret };
+    response = await fetch(path, {
+      ...init,
+      signal,
+      headers: { accept: 'application/json', ...proof, ...init.headers },
+    });
     const text = await response.text();
     body = parseJson(text);
   } catch (error) {

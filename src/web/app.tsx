@@ -2,6 +2,7 @@ import { sessionPath } from './api.ts';
 import { ListPage } from './pages/list-page.tsx';
 import { MessagePage } from './pages/message-page.tsx';
 import { SessionPage } from './pages/session-page.tsx';
+import { SharedPage } from './pages/shared-page.tsx';
 import { type Route, routeOf, usePath } from './route.ts';
 import { Boundary, UndrawnPage } from './view/boundary.tsx';
 
@@ -23,6 +24,8 @@ function Page({ route }: { route: Route }) {
       return <ListPage />;
     case 'session':
       return <SessionPage key={route.id} id={route.id} />;
+    case 'shared':
+      return <SharedPage key={route.id} id={route.id} />;
     case 'none':
       return <MessagePage title="No such page">There is nothing at this address.</MessagePage>;
   }

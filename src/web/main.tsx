@@ -15,6 +15,7 @@ import './style/markdown.css';
 import './style/find.css';
 import './style/changes.css';
 import './style/review.css';
+import './style/share.css';
 import './style/unsent.css';
 
 const root = document.getElementById('app');

@@ -1,14 +1,14 @@
 import { type MouseEvent, useSyncExternalStore } from 'react';
 
-export type Route = { page: 'list' } | { page: 'session'; id: string } | { page: 'none' };
+export type Route = { page: 'list' } | { page: 'session' | 'shared'; id: string } | { page: 'none' };
 
-/** The page at a path: `/` and `/sessions/:id`. */
+/** The page at a path: `/`, `/sessions/:id` and `/shared/:id`. */
 export function routeOf(path: string): Route {
   if (path === '/') return { page: 'list' };
-  const id = /^\/sessions\/([^/]+)\/?$/.exec(path)?.[1];
+  const [, page, id] = /^\/(sessions|shared)\/([^/]+)\/?$/.exec(path) ?? [];
   if (id === undefined) return { page: 'none' };
   try {
-    return { page: 'session', id: decodeURIComponent(id) };
+    return { page: page === 'shared' ? 'shared' : 'session', id: decodeURIComponent(id) };
   } catch {
     return { page: 'none' }; // A broken percent-encoding.
   }

@@ -298,6 +298,33 @@ async function reading(run: Run, stage: Stage): Promise<void> {
     await changes.waitFor({ state: 'detached' });
   });
 
+  await run.promise('A share link shows the session to a stranger, read-only, until somebody ends it', async () => {
+    const share = page.getByRole('region', { name: 'Share' });
+    await share.getByRole('button', { name: 'Share' }).click();
+    await share.getByRole('button', { name: 'Make a link' }).click();
+    const link = await share.getByRole('textbox', { name: 'The new link' }).inputValue();
+    await accessible('a session with a share link', page);
+    const context = await anotherBrowser(stage);
+    const stranger = await context.newPage();
+    const asked: string[] = [];
+    stranger.on('request', (request) => asked.push(request.url()));
+    await stranger.goto(link);
+    await stranger.getByText('Somebody shared this session with you').waitFor();
+    await stranger.getByText('The cart total counts every piece').first().waitFor();
+    await stranger.screenshot({ path: join(stage.stack.folder, 'pictures', 'pages-shared.png') });
+    await accessible('a shared session', stranger);
+    same('Fields to write in', await stranger.getByRole('textbox').count(), 0);
+    const secret = new URL(link).hash.slice(1);
+    same(
+      'Addresses with the secret',
+      asked.filter((url) => new URL(url).href.split('#')[0]?.includes(secret)),
+      [],
+    );
+    await share.getByRole('button', { name: 'End this link' }).click();
+    await stranger.getByText('This link shows nothing').waitFor();
+    await context.close();
+  });
+
   await run.promise('The downloaded log has what people asked', async () => {
     const log = await session.download('log');
     for (const words of ['Please mend it.', 'What was that about?', 'Thank you.', ended[0]?.text.slice(0, 30) ?? '']) {

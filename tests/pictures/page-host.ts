@@ -65,6 +65,11 @@ async function answer(route: Route, known: Known): Promise<void> {
   if (pathname.endsWith('/patch')) return route.fulfill({ contentType: 'text/x-diff', body: known.patch ?? '' });
   if (pathname.endsWith('/pull-request'))
     return json(known.pull ?? { error: 'none', message: 'None.' }, known.pull ? 200 : 404);
+  if (pathname.endsWith('/share-links')) {
+    const link = { id: 'l', by: 'Ada', createdAt: Date.now(), expiresAt: Date.now() + 7 * 24 * 3_600_000 };
+    const isNew = route.request().method() === 'POST';
+    return json(isNew ? { ...link, secret: 's'.repeat(43) } : { links: [{ ...link, id: 'm', by: null }] });
+  }
   if (pathname.startsWith('/api/')) {
     const saved = entries.findLast(({ kind }) => kind === 'saved');
     const page = { session, entries, head: entries.length, mayWork: known.mayWork ?? true, ...(saved && { saved }) };

@@ -136,7 +136,29 @@ const now = (journal: Journal) => {
   return journal.entries.map((entry) => ({ ...entry, at: entry.at + NOW - last }));
 };
 
-const PATCH = `diff --git a/src/cart.js b/src/cart.js
+/** An image that was replaced, as git writes it. */
+const REPLACED_IMAGE = [
+  'diff --git a/assets/logo.png b/assets/logo.png',
+  'index e90a2513e57c0ebf5a2e45bef52efab7cc41c462..eeeeef851a2003b6eab69f756fde21d996e2e9e4 100644',
+  'GIT binary patch',
+  'literal 287',
+  'zcmV+)0pR|LP)<h;3K|Lk000e1NJLTq002M$002M;1^@s6s%dfF0002yNkl<Zc-rln',
+  'z(Fwya3<Wh#hv@!vtM;pqj}q#{w)FJwAOqY%NGv%5008oMK3;EY`R`*bZx`X0yiJ5N',
+  'z`Sub1k#8GeM7~{wEAnk3+>w`$FhgE8!c2L&2rJ}eBCM1zA7O`l*$6x3%SFhLFB2hC',
+  'zK0QJO`Lqa?<hMttD8DU2W%=b16y%phP?Db>K~a8M1ZDZ#5jx0Uj?hVdI6_BxBDlW>',
+  'zd<FOq;7^dV0H;Cb0ZfFL2{ILCFTiGq-5}dx?gwx~ggZh~5kehn`8yG!8`kn85u!WR',
+  'l@@Emk4Qu&hga80Y;sdU0(AZXfBF+E+002ovPDHLkV1jL|bhQ8g',
+  '',
+  'literal 190',
+  'zcmeAS@N?(olHy`uVBq!ia0vp^1|ZDA1|-9oezpUtR!<klkcwMxZyw}jP~>n4JiW2w',
+  'zt^Mt*vveI<8$bF#s=epCz|@K3=jU(FXV<27FK>tt;cu>(V&C*Z=N+GA<UJX|z<VNr',
+  'zQUZ~6(i0c{5nE)U5d2fsCDY;9r(h1C>0r<>o3UoOWR`@c>oy^sZF%wfo90g2&3_^$',
+  'hLnSZ8DBR1bE1iK=pnF>!<H`RZ^`5SNF6*2UngFRVLM{LR',
+  '',
+  '',
+].join('\n');
+
+const PATCH = `${REPLACED_IMAGE}diff --git a/src/cart.js b/src/cart.js
 index 1111111..2222222 100644
 --- a/src/cart.js
 +++ b/src/cart.js
@@ -384,6 +406,22 @@ export const STATES: PageState[] = [
         .first()
         .click();
       await page.getByRole('textbox', { name: 'Message that is being edited' }).waitFor();
+    },
+  },
+  {
+    name: 'shared',
+    path: `/shared/${ID}#${'a'.repeat(43)}`,
+    known: { session: finished, entries: now(done()), mayWork: false },
+  },
+  {
+    name: 'share',
+    known: { session: finished, entries: now(done()) },
+    act: async (page) => {
+      const about = page.getByRole('button', { name: /tokens$/ });
+      if (await about.isVisible()) await about.click();
+      await page.getByRole('button', { name: 'Share' }).click();
+      await page.getByRole('button', { name: 'Make a link' }).click();
+      await page.getByRole('textbox', { name: 'The new link' }).scrollIntoViewIfNeeded();
     },
   },
   { name: 'connection-lost', known: { session: at({}), entries: now(worked()), isCut: true } },

@@ -5,7 +5,7 @@ import { outlineOf } from '../../src/web/outline/outline.ts';
 import { foldsAround, rowIndexOf, sameCalls, type TimelineRow, timelineRows } from '../../src/web/outline/rows.ts';
 import { nextMatch } from '../../src/web/view/find/use-find.ts';
 import { linkText } from '../../src/web/view/header/link-status.tsx';
-import { linkedEntry } from '../../src/web/view/timeline/deep-link.ts';
+import { linkedEntry, linkedSecret } from '../../src/web/view/timeline/deep-link.ts';
 import { Journal } from './support/web-journal.ts';
 
 /** The rows in a notation for eyes. */
@@ -182,6 +182,17 @@ test('the address of an entry names it, and no other address does', () => {
   expect(linkedEntry('#e1234')).toBe(1234);
   for (const hash of ['', '#e', '#e0', '#e-1', '#e1x', '#1234', `#e${'9'.repeat(20)}`])
     expect(linkedEntry(hash)).toBeNull();
+});
+
+test('the address of a shared session has its secret, with or without an entry', () => {
+  const secret = `${'a-_0'.repeat(10)}abc`;
+  expect([`#${secret}`, `#${secret}.e12`, '#e12', `#${secret}x`].map(linkedSecret)).toEqual([
+    secret,
+    secret,
+    null,
+    null,
+  ]);
+  expect(linkedEntry(`#${secret}.e12`)).toBe(12);
 });
 
 test('Enter goes from match to match and around, Shift Enter the other way, beginning with the last', () => {

@@ -48,7 +48,7 @@ describe('every route', () => {
 
   it('that serves people names an action for people', () => {
     const ofPeople = routes.filter(({ path }) =>
-      /^\/(api\/(?!admin|v1\/(?:metrics|openapi))|install|oauth\/authorize|\*?$)/.test(path),
+      /^\/(api\/(?!admin|share-links|v1\/(?:metrics|openapi))|install|oauth\/authorize|\*?$)/.test(path),
     );
     expect(ofPeople.length).toBeGreaterThan(15);
     const action = /^(self|page|sessions|session|workspace|deployment)\./;
@@ -58,7 +58,7 @@ describe('every route', () => {
 
   it('that changes a session needs the right to work in it', () => {
     const changing = routes.filter(({ method, path }) => method !== 'GET' && /^\/api\/(v1\/)?sessions\//.test(path));
-    expect(changing.length).toBe(5);
+    expect(changing.length).toBe(7);
     for (const route of changing) expect(onTheWay(worker, route), route.name).toContain('session.work');
   });
 

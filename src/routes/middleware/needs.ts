@@ -31,6 +31,7 @@ export type Others =
   | 'signature of GitHub'
   | 'ADMIN_TOKEN'
   | 'session token'
+  | 'share link'
   | 'who signs in';
 
 /** The mark by which the test finds what a route needs. */

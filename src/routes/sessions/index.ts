@@ -21,6 +21,7 @@ import { listReinstallNeeded } from '../../store/workspaces/installations.ts';
 import { NO_SUCH_SESSION, needs, needsSession, type PeopleContext, type PeopleEnv } from '../middleware/needs.ts';
 import { askerOf, takeIn } from './requests.ts';
 import { cursorOf, cursorText, seenSessions } from './seen-sessions.ts';
+import { shareLinks } from './share-links.ts';
 import { sharedFile } from './shared-file.ts';
 import { newestPatch, turnLogs } from './work-files.ts';
 
@@ -63,6 +64,8 @@ const listQuerySchema = z.object({
 const WATCH_MS = 5 * 60_000;
 
 export const sessions = new Hono<PeopleEnv>();
+
+sessions.route('/', shareLinks);
 
 sessions.get('/', needs('sessions.list'), async (c) => {
   const query = listQuerySchema.safeParse(c.req.query());

@@ -8,6 +8,8 @@ export interface ChangedFile {
   readonly kind: 'added' | 'deleted' | 'changed';
   /** It has no lines to show. */
   readonly isBinary: boolean;
+  /** What git writes of a binary file; empty if it is none, or the patch does not have it. */
+  readonly binary: readonly string[];
   /** Its mode, if that was changed, e.g. "100644 → 100755". */
   readonly mode: string | null;
   readonly hunks: readonly Hunk[];
@@ -17,7 +19,13 @@ export interface ChangedFile {
   readonly state: string;
 }
 
-type Draft = { -readonly [K in keyof ChangedFile]: ChangedFile[K] } & { hunks: Hunk[]; modes: string[] };
+type Draft = { -readonly [K in keyof ChangedFile]: ChangedFile[K] } & {
+  hunks: Hunk[];
+  binary: string[];
+  modes: string[];
+  /** The lines that follow are the content of a binary file. */
+  inBinary: boolean;
+};
 
 /** The files of a patch, in its order; text that is no patch has none. */
 export function readPatch(patch: string): ChangedFile[] {
@@ -44,6 +52,10 @@ export function readPatch(patch: string): ChangedFile[] {
       continue;
     }
     if (file === null) continue;
+    if (file.inBinary) {
+      file.binary.push(line);
+      continue;
+    }
     const counts = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/.exec(line);
     if (counts) {
       [old, fresh] = [Number(counts[2] ?? 1), Number(counts[4] ?? 1)];
@@ -52,7 +64,7 @@ export function readPatch(patch: string): ChangedFile[] {
     } else if (hunk !== undefined && line.startsWith('\\')) hunk.lines.push(line);
     else readHead(file, line);
   }
-  return files.map(({ modes, ...rest }) => {
+  return files.map(({ modes, inBinary: _, ...rest }) => {
     const mode = modes.length === 2 ? modes.join(' → ') : null;
     return { ...rest, mode, state: [rest.state, mode].filter(Boolean).join(' ') };
   });
@@ -65,7 +77,7 @@ function newFile(line: string): Draft {
   const name = quoted === undefined ? rest.slice(0, rest.length >> 1) : unquoted(quoted);
   const path = withoutDisguise(name.slice(2));
   const none = { kind: 'changed', isBinary: false, mode: null, added: 0, removed: 0, state: '' } as const;
-  return { ...none, path, hunks: [], modes: [] };
+  return { ...none, path, hunks: [], binary: [], modes: [], inBinary: false };
 }
 
 function readHead(file: Draft, line: string): void {
@@ -76,7 +88,11 @@ function readHead(file: Draft, line: string): void {
   else if (line.startsWith('deleted file mode')) file.kind = 'deleted';
   else if (line.startsWith('old mode ') || line.startsWith('new mode ')) file.modes.push(line.slice(9));
   else if (line.startsWith('index ')) file.state = /^index ([0-9a-f.]+)/.exec(line)?.[1] ?? '';
-  else if (line.startsWith('Binary files ') || line === 'GIT binary patch') file.isBinary = true;
+  else if (line.startsWith('Binary files ')) file.isBinary = true;
+  else if (line === 'GIT binary patch') {
+    file.isBinary = true;
+    file.inBinary = true;
+  }
 }
 
 const ESCAPES: Record<string, number> = { n: 10, t: 9, r: 13, a: 7, b: 8, f: 12, v: 11, '"': 34, '\\': 92 };

@@ -59,11 +59,14 @@ export type SessionState = {
 
 /** How often a page in the background is brought up to date (its title); a visible one is drawn with each frame. */
 const HIDDEN_UPDATE_MS = 500;
+/** How often a session that is looked at by a share link is read again, ms. */
+const SHARED_EVERY_MS = 5_000;
 /** Entries that are read below one that the reader goes to. */
 const BELOW_TARGET = 100;
 
 export class SessionStore {
   readonly id: string;
+  readonly isShared: boolean;
   readonly messages: Messages;
   #state: SessionState;
   /** What frames have made of the timeline since the state was last published, and where the reader is. */
@@ -81,8 +84,12 @@ export class SessionStore {
   /** Ends each wait that is going on. */
   readonly #pauses = new Set<() => void>();
 
-  constructor(id: string) {
+  /** @param isShared it is looked at by a share link: it is read again and again, and nothing can be done with it */
+  constructor(id: string, isShared = false) {
     this.id = id;
+    this.isShared = isShared;
+    // What is kept for those who may write is not looked at.
+    const kept = isShared ? `shared:${id}` : id;
     this.#state = {
       load: { at: 'loading' },
       link: { at: 'connecting', failures: 0, problem: null, since: Date.now() },
@@ -102,7 +109,7 @@ export class SessionStore {
       skew: 0,
     };
     this.messages = new Messages({
-      session: id,
+      session: kept,
       situation: () => ({ session: this.#state.session, isLive: this.#state.link.at === 'live' }),
       pause: (milliseconds) => this.#pause(milliseconds),
       onChange: (outgoing) => this.#set({ outgoing }),
@@ -112,7 +119,7 @@ export class SessionStore {
     this.#stopSender = new StopSender({
       post: (stop) => postStop(id, stop),
       pause: (milliseconds) => this.#pause(milliseconds),
-      keep: (stop) => writeKept(stopKey(id), stop),
+      keep: (stop) => writeKept(stopKey(kept), stop),
       onState: (stop) => this.#set({ stop }),
       isEnded: () => this.#ended.signal.aborted,
     });
@@ -126,8 +133,8 @@ export class SessionStore {
     window.addEventListener('offline', wake, { signal });
     window.addEventListener('pageshow', wake, { signal });
     document.addEventListener('visibilitychange', wake, { signal });
-    const kept = readKept(stopKey(id), keptStopSchema);
-    if (kept !== null) void this.#stopSender.send(kept);
+    const stop = readKept(stopKey(kept), keptStopSchema);
+    if (stop !== null) void this.#stopSender.send(stop);
     void this.#load();
   }
 
@@ -251,6 +258,7 @@ export class SessionStore {
       await this.#pause(retryDelay(failures, Math.random()));
     }
     if (this.#ended.signal.aborted) return;
+    if (this.isShared) return this.#readAgainAndAgain();
     this.#connection = new LiveConnection({
       open: () => new WebSocket(liveUrl(this.id, this.#reading.timeline.lastSeq)),
       onFrame: (frame) => this.#take(applyFrame(this.#reading.timeline, frame)),
@@ -262,6 +270,30 @@ export class SessionStore {
       },
     });
     this.messages.send();
+  }
+
+  /** Share links open no live socket: what is new is asked for. Never rejects. */
+  async #readAgainAndAgain(): Promise<void> {
+    this.#set({ link: { at: 'live' } });
+    for (let failures = 0; !this.#ended.signal.aborted; ) {
+      await this.#pause(failures === 0 ? SHARED_EVERY_MS : SHARED_EVERY_MS + retryDelay(failures, Math.random()));
+      const { lastSeq } = this.#reading.timeline;
+      const answer = await fetchAfter(this.id, lastSeq, this.#ended.signal).catch(() => null);
+      if (answer === null) return; // Closed meanwhile.
+      if (answer.ok) {
+        failures = 0;
+        const { session, head, entries } = answer.value;
+        this.#take(applyFrame(this.#reading.timeline, { t: 'session', session }));
+        this.#take(applyFrame(this.#reading.timeline, { t: 'entries', entries }));
+        if (head > this.#reading.timeline.lastSeq) continue;
+        this.#set({ link: { at: 'live' } });
+      } else if (answer.kind === 'missing') return this.#set({ load: { at: 'missing' } });
+      else {
+        failures += 1;
+        const since = this.#state.link.at === 'waiting' ? this.#state.link.since : Date.now();
+        this.#set({ link: { at: 'waiting', failures, problem: answer.message, since } });
+      }
+    }
   }
 
   /** Keeps what an applied frame leaves; returns why it was refused, or null. */

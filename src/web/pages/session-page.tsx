@@ -17,14 +17,14 @@ import { TimelineView } from '../view/timeline/timeline-view.tsx';
 import { MessagePage } from './message-page.tsx';
 import { useReinstall } from './use-reinstall.ts';
 
-/** `/sessions/:id`: one session, live. */
-export function SessionPage({ id }: { id: string }) {
+/** `/sessions/:id`: one session, live. @param isShared it is looked at by a share link */
+export function SessionPage({ id, isShared = false }: { id: string; isShared?: boolean }) {
   const [store, setStore] = useState<SessionStore | null>(null);
   useEffect(() => {
-    const opened = new SessionStore(id);
+    const opened = new SessionStore(id, isShared);
     setStore(opened);
     return () => opened.close();
-  }, [id]);
+  }, [id, isShared]);
   if (store === null) return null;
   return (
     <SessionContext value={store}>
@@ -34,6 +34,7 @@ export function SessionPage({ id }: { id: string }) {
 }
 
 function LoadedSession() {
+  const { isShared } = useStore();
   const load = useSession((state) => state.load);
   switch (load.at) {
     case 'shown':
@@ -41,7 +42,9 @@ function LoadedSession() {
     case 'missing':
       return (
         <MessagePage title="No such session">
-          There is no session at this address. It may belong to another deployment of Cyrus.
+          {isShared
+            ? 'This link shows nothing: it has ended, or it is not whole. Ask who gave it to you for another one.'
+            : 'There is no session at this address. It may belong to another deployment of Cyrus.'}
         </MessagePage>
       );
     case 'failing':
@@ -87,7 +90,7 @@ function LiveSession() {
     <div className="session">
       <SessionHeader session={session} />
       <Announcer session={session} />
-      <ChangesPanel />
+      {!store.isShared && <ChangesPanel />}
       <div className="columns">
         <div className="main-column">
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls has to be reached by keyboard */}
@@ -108,7 +111,11 @@ function LiveSession() {
             {session.asked !== null && <AskedPanel key={session.asked.id} asked={session.asked} mayAnswer={mayWork} />}
             {session.readOnly === undefined && mayWork && <Composer onSent={toEnd} />}
             {!mayWork && (
-              <p className="soft">You may look on in this workspace, and neither write to Claude nor stop it.</p>
+              <p className="soft">
+                {store.isShared
+                  ? 'Somebody shared this session with you: you may look on.'
+                  : 'You may look on in this workspace, and neither write to Claude nor stop it.'}
+              </p>
             )}
           </footer>
         </div>

@@ -64,6 +64,13 @@ describe('the log', () => {
 
   it('hides header values and passwords in addresses', () => {
     expect(redact('Authorization: Bearer abc.def-ghi')).toBe('Authorization: Bearer [redacted]');
+    for (const token of [
+      'sk-proj-0123456789abcdefghij',
+      'xoxb-1234567890-abc',
+      'AKIAIOSFODNN7EXAMPLE',
+      `npm_${'a1'.repeat(18)}`,
+    ])
+      expect(redact(`with ${token} in it`)).toBe('with [redacted] in it');
     expect(redact('basic Y3lydXM6cGFzc3dvcmQ=')).toBe('basic [redacted]');
     expect(redact('fetch https://cyrus:hunter2@git.example/x failed')).toBe(
       'fetch https://[redacted]@git.example/x failed',

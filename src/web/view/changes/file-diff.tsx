@@ -6,6 +6,7 @@ import { type Pair, sideBySide } from '../../changes/side-by-side.ts';
 import { diffLines } from '../../outline/diff.ts';
 import { plural } from '../../text/format.ts';
 import { DiffText, DiffView, type FileLine } from '../items/diff-view.tsx';
+import { ImageDiff } from './image-diff.tsx';
 import { CommentForm, LineComments } from './line-comments.tsx';
 import { useReview } from './use-review.ts';
 
@@ -19,7 +20,7 @@ export const FileDiff = memo(function FileDiff({ file, isSplit }: FileDiffProps)
   const comments = useComments(file);
   const box = useRef<HTMLDivElement>(null);
   useLineKeys(box);
-  if (file.isBinary) return <p className="soft file-note">A binary file; the patch has it.</p>;
+  if (file.isBinary) return <ImageDiff file={file} />;
   if (file.hunks.length === 0) return <p className="soft file-note">{file.mode ?? 'An empty file'}</p>;
   return (
     <div ref={box}>

@@ -9,15 +9,18 @@ import { Fold } from '../fold.tsx';
 import { Icon } from '../icons.tsx';
 import { CommitList, FileList, fileCounts } from '../items/saved-item.tsx';
 import { Counts } from '../items/tool-row.tsx';
-import { useSession } from '../session-context.ts';
+import { useSession, useStore } from '../session-context.ts';
 import { Network } from './network.tsx';
 import { PlanFacts, planProgress } from './plan-facts.tsx';
 import { PullFacts } from './pull-facts.tsx';
+import { ShareFold } from './share-fold.tsx';
 import { Elapsed } from './status-pill.tsx';
 
 /** All that is known of the session beside its timeline: a column where there is room, a fold where there is not. */
 export function Facts({ session }: { session: SessionView }) {
   const [open, setOpen] = useState(false);
+  const { isShared } = useStore();
+  const mayWork = useSession((state) => state.mayWork);
   return (
     <aside className={open ? 'facts facts-open' : 'facts'} aria-label="About this session">
       <button type="button" className="facts-toggle" aria-expanded={open} onClick={() => setOpen(!open)}>
@@ -31,7 +34,7 @@ export function Facts({ session }: { session: SessionView }) {
       <div className="facts-body">
         <StatusFacts session={session} />
         <PlanFacts plan={session.plan} />
-        <PullFacts session={session} />
+        {!isShared && <PullFacts session={session} />}
         <Changes session={session} />
         <dl>
           <Fact name="Repository">{session.repository ?? 'none'}</Fact>
@@ -45,8 +48,9 @@ export function Facts({ session }: { session: SessionView }) {
         </dl>
         <Usage session={session} />
         <Limits session={session} />
-        <Log session={session} />
-        <Network session={session} />
+        {!isShared && <Log session={session} />}
+        {!isShared && <Network session={session} />}
+        {mayWork && <ShareFold id={session.id} />}
       </div>
     </aside>
   );

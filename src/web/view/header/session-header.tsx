@@ -3,6 +3,7 @@ import { followLink } from '../../route.ts';
 import { FindBar } from '../find/find-bar.tsx';
 import { Icon } from '../icons.tsx';
 import { OutLink } from '../markdown.tsx';
+import { useStore } from '../session-context.ts';
 import { LinkStatus } from './link-status.tsx';
 import { PullBadge } from './pull-badge.tsx';
 import { StatusPill } from './status-pill.tsx';
@@ -10,12 +11,15 @@ import { StatusPill } from './status-pill.tsx';
 /** The bar at the top: where one is, and what continues. */
 export function SessionHeader({ session }: { session: SessionView }) {
   const { issue, pullRequest } = session;
+  const { isShared } = useStore();
   return (
     <header className="bar">
       <div className="bar-inner">
-        <a className="bar-back" href="/" onClick={followLink} aria-label="All sessions" title="All sessions">
-          <Icon name="back" />
-        </a>
+        {!isShared && (
+          <a className="bar-back" href="/" onClick={followLink} aria-label="All sessions" title="All sessions">
+            <Icon name="back" />
+          </a>
+        )}
         <h1 className="bar-title">
           {issue !== null && (
             <span className="bar-issue">
@@ -39,7 +43,7 @@ export function SessionHeader({ session }: { session: SessionView }) {
             </span>
           )}
         </h1>
-        <FindBar />
+        {!isShared && <FindBar />}
         <LinkStatus />
         <StatusPill session={session} />
       </div>
