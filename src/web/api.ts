@@ -174,15 +174,25 @@ export function sessionPath(id: string): string {
   return `/api/${shareSecret === null ? 'sessions' : 'share-links'}/${encodeURIComponent(id)}`;
 }
 
-function posted(body: unknown): RequestInit {
+/** A change, as JSON. */
+export function posted(body: unknown): RequestInit {
   return { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
 }
 
-function parsed<T>(result: z.ZodSafeParseResult<T>): T | null {
+/** What a schema read, in characters that people can see; null: it does not fit. */
+export function parsed<T>(result: z.ZodSafeParseResult<T>): T | null {
   return result.success ? shownData(result.data) : null;
 }
 
-async function request<T>(path: string, init: RequestInit, read: (body: unknown) => T | null): Promise<Answer<T>> {
+/**
+ * Makes a request. @param read makes a value of the body; null: it does not fit
+ * @throws the reason of the signal in `init` if it is aborted
+ */
+export async function request<T>(
+  path: string,
+  init: RequestInit,
+  read: (body: unknown) => T | null,
+): Promise<Answer<T>> {
   const timeout = AbortSignal.timeout(REQUEST_TIMEOUT_MS);
   const signal = init.signal ? AbortSignal.any([init.signal, timeout]) : timeout;
   const began = Date.now();

@@ -1,10 +1,12 @@
 import { type MouseEvent, useSyncExternalStore } from 'react';
 
-export type Route = { page: 'list' } | { page: 'session' | 'shared'; id: string } | { page: 'none' };
+export type Route = { page: 'list' | 'account' | 'audit' | 'none' } | { page: 'session' | 'shared'; id: string };
 
-/** The page at a path: `/`, `/sessions/:id` and `/shared/:id`. */
+/** The page at a path: `/`, `/account`, `/audit`, `/sessions/:id` and `/shared/:id`. */
 export function routeOf(path: string): Route {
   if (path === '/') return { page: 'list' };
+  const name = /^\/(account|audit)\/?$/.exec(path)?.[1];
+  if (name === 'account' || name === 'audit') return { page: name };
   const [, page, id] = /^\/(sessions|shared)\/([^/]+)\/?$/.exec(path) ?? [];
   if (id === undefined) return { page: 'none' };
   try {

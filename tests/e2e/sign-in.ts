@@ -3,6 +3,7 @@
  * against the simulator.
  */
 import type { BrowserContext, Page } from 'playwright-core';
+import { accessible } from './accessible.ts';
 import { LinearThread } from './linear-thread.ts';
 import { playOnStage } from './on-stage.ts';
 import { holds, type Run, same, until } from './run.ts';
@@ -88,14 +89,118 @@ async function signIn(run: Run, stage: Stage): Promise<void> {
     },
   );
 
-  await run.promise('Who signs out everywhere is out at once', async () => {
+  await run.promise('Ada sees where she is signed in, and signs another browser out', async () => {
+    const other = await open();
+    await other.goto(stack.url);
+    await choose(other, 'Ada Example, Example Workspace');
+    await other.getByText('Ada Example').waitFor();
     await ada.goto(stack.url);
+    await ada.getByRole('link', { name: 'Account' }).click();
+    await ada.getByRole('heading', { name: 'Where you are signed in' }).waitFor();
+    await ada.getByText('this browser').waitFor();
+    const buttons = ada.getByRole('button', { name: /^Sign out of/ });
+    await until('two browsers', async () => (await buttons.count()) === 2);
+    const others = ada.getByRole('listitem').filter({ hasNotText: 'this browser' });
+    await others.getByRole('button').focus();
+    await ada.keyboard.press('Enter');
+    await until('one browser', async () => (await buttons.count()) === 1);
+    same('The list in the other browser', await status(other, '/api/sessions'), 401);
+  });
+
+  await run.promise('Ada makes a token by keyboard, which works, is shown once, and is revoked', async () => {
+    await ada.getByLabel('What it is for').fill('Nightly report');
+    await ada.keyboard.press('Enter');
+    const token = (await ada.locator('.people-secret code').textContent()) ?? '';
+    const asked = () => fetch(`${stack.url}/api/v1/me`, { headers: { authorization: `Bearer ${token}` } });
+    same('What the token gets', (await asked()).status, 200);
+    await accessible('the account page', ada);
+    await pictured(ada, `${stack.folder}/pictures/account`);
+    await ada.reload();
+    await ada.getByText('Nightly report').waitFor();
+    same('The token after that', await ada.getByText(token).count(), 0);
+    ada.once('dialog', (dialog) => void dialog.accept());
+    await ada.getByRole('button', { name: 'Revoke Nightly report' }).click();
+    await ada.getByText('There is no token yet.').waitFor();
+    same('What the token gets then', (await asked()).status, 401);
+  });
+
+  await run.promise(
+    'Ada, an admin, reads who did what, by action; Ben is not led there and is told nothing',
+    async () => {
+      await ada.getByRole('link', { name: 'Audit log' }).click();
+      await ada.getByRole('cell', { name: 'token.revoked' }).waitFor();
+      await ada.getByLabel('Actions that begin with').fill('session.');
+      await ada.keyboard.press('Enter');
+      const prompted = ada.getByRole('row', { name: /Ben Example session\.prompted/ });
+      await prompted.waitFor();
+      same('Other actions', await ada.getByRole('cell', { name: 'token.revoked' }).count(), 0);
+      await accessible('the audit log', ada);
+      await pictured(ada, `${stack.folder}/pictures/audit`);
+      const file = await ada.getByRole('link', { name: 'Download as CSV' }).getAttribute('href');
+      const csv = await (await ada.request.get(`${stack.url}${file}`)).text();
+      holds(
+        'The file',
+        csv.includes('session.prompted') && !csv.includes('token.revoked'),
+        'the same',
+        csv.slice(0, 300),
+      );
+      await ada.getByLabel('Actions that begin with').fill('nothing.');
+      await ada.keyboard.press('Enter');
+      await ada.getByText('No action begins with “nothing.”.').waitFor();
+      await ben.goto(`${stack.url}/account`);
+      await ben.getByText('this browser').waitFor();
+      same('Links to the audit log for Ben', await ben.getByRole('link', { name: 'Audit log' }).count(), 0);
+      await ben.goto(`${stack.url}/audit`);
+      await ben.getByText('Admins of a workspace read its audit log.').waitFor();
+      const { workspaces } = await (await ben.request.get(`${stack.url}/api/me`)).json();
+      same('The audit log for Ben', await status(ben, `/api/audit/${workspaces[0].id}`), 403);
+    },
+  );
+
+  await run.promise(
+    'Without a connection the account page says so, and goes on by itself when that is back',
+    async () => {
+      await ben.goto(`${stack.url}/account`);
+      await ben.getByText('this browser').waitFor();
+      await ben.route('**/api/me/**', (route) => route.abort());
+      await ben.getByRole('link', { name: 'Sessions' }).click();
+      await ben.getByRole('link', { name: 'Account' }).click();
+      await ben.getByRole('alert').first().waitFor();
+      await accessible('the account page without a connection', ben);
+      await ben.unroute('**/api/me/**');
+      await ben.evaluate(() => window.dispatchEvent(new Event('online')));
+      await ben.getByText('this browser').waitFor();
+      same('Problems that are left', await ben.getByRole('alert').count(), 0);
+    },
+  );
+
+  await run.promise('Who signs out everywhere is out at once', async () => {
+    await ada.goto(`${stack.url}/account`);
     await ada.getByRole('button', { name: 'Sign out everywhere' }).click();
     await ada.getByRole('heading', { name: 'Sign in' }).waitFor();
     same('The list', await status(ada, '/api/sessions'), 401);
     same('The list for Ben', await status(ben, '/api/sessions'), 200);
   });
   for (const context of contexts) await context.close();
+}
+
+/** Pictures of a page: in light and dark, on a desktop and a phone. */
+async function pictured(page: Page, path: string): Promise<void> {
+  const size = page.viewportSize();
+  for (const [name, width] of [
+    ['desktop', 1280],
+    ['phone', 390],
+  ] as const) {
+    await page.setViewportSize({ width, height: 900 });
+    for (const colorScheme of ['light', 'dark'] as const) {
+      await page.emulateMedia({ colorScheme });
+      await page.screenshot({ path: `${path}-${name}-${colorScheme}.png` });
+    }
+    const isWide = await page.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+    same(`Whether the page is wider than a ${name}`, isWide, false);
+  }
+  await page.emulateMedia({ colorScheme: 'light' });
+  if (size) await page.setViewportSize(size);
 }
 
 /** From the page with the button: to Linear, as somebody, and back. */

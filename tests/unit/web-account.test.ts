@@ -3,6 +3,7 @@ import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, it } from 'vitest';
 import type { Me } from '../../src/protocol/people.ts';
 import { AccountLine } from '../../src/web/pages/account.tsx';
+import { browserWords } from '../../src/web/people/browser-words.ts';
 
 const ada: Me = {
   ...{ kind: 'linear', name: 'Ada <b>', email: 'ada@acme.example', isOwner: false, signIn: 'sign-in' },
@@ -23,7 +24,41 @@ describe('the list of sessions', () => {
     expect(draw({ ...ada, kind: 'access' })).toContain('href="/cdn-cgi/access/logout"');
   });
 
-  it('says nothing of it if there is one person, without a name', () => {
-    expect(draw({ ...ada, kind: 'local', name: null, email: null, workspaces: [], signIn: null })).toBe('');
+  it('leads to the account and the audit log alone if there is one person, without a name', () => {
+    const markup = draw({
+      ...ada,
+      kind: 'local',
+      isOwner: true,
+      name: null,
+      email: null,
+      workspaces: [],
+      signIn: null,
+    });
+    expect(
+      markup
+        .replace(/<[^>]+>/g, ' ')
+        .split(/\s+/)
+        .join(' ')
+        .trim(),
+    ).toBe('Account Audit log');
   });
+
+  it('leads nobody to the audit log who may not read it', () => {
+    expect(draw(ada)).toContain('href="/audit"');
+    const workspaces = ada.workspaces.map((one) => ({ ...one, role: 'member' }));
+    expect(draw({ ...ada, workspaces })).not.toContain('/audit');
+  });
+});
+
+describe('a browser in the list of sign-ins', () => {
+  it.each([
+    ['Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0', 'Firefox on Linux'],
+    [
+      'Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/19.0 Safari/605.1.15',
+      'Safari on macOS',
+    ],
+    ['Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0', 'Edge on Windows'],
+    ['curl/8.5.0', 'curl/8.5.0'],
+    [null, 'A browser that does not say which it is'],
+  ])('that says %s is called %s', (agent, words) => expect(browserWords(agent)).toBe(words));
 });

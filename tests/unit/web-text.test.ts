@@ -141,6 +141,7 @@ describe('an address in Markdown', () => {
 describe('the address of a page', () => {
   test('is that of the list, of a session, or of nothing', () => {
     expect(routeOf('/')).toEqual({ page: 'list' });
+    expect(['/account', '/audit/'].map(routeOf)).toEqual([{ page: 'account' }, { page: 'audit' }]);
     expect(routeOf(sessionHref('a/b c'))).toEqual({ page: 'session', id: 'a/b c' });
     expect(routeOf('/shared/a')).toEqual({ page: 'shared', id: 'a' });
     expect(routeOf('/sessions/%zz')).toEqual({ page: 'none' });

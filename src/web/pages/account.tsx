@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'react';
 import type { Me } from '../../protocol/people.ts';
 import { fetchMe, postSignOut } from '../api.ts';
+import { followLink } from '../route.ts';
 
 /** Who is signed in, and the way out. Shows nothing where the page knows no names, or while it does not know yet. */
 export function Account() {
@@ -22,7 +23,8 @@ export function Account() {
 export function AccountLine({ me, leave }: { me: Me; leave: (everywhere: boolean) => Promise<string> }) {
   const [problem, setProblem] = useState('');
   const [isLeaving, setLeaving] = useState(false);
-  if (me.signIn === null) return null;
+  const links = <AccountLinks me={me} />;
+  if (me.signIn === null) return <div className="account">{links}</div>;
   const workspaces = me.workspaces.map(({ name }) => name).join(', ');
   const out = async (everywhere: boolean) => {
     setLeaving(true);
@@ -35,6 +37,7 @@ export function AccountLine({ me, leave }: { me: Me; leave: (everywhere: boolean
         {me.name ?? me.email}
         {workspaces !== '' && <span className="soft"> · {workspaces}</span>}
       </span>
+      {links}
       {me.kind === 'linear' && (
         <>
           <button type="button" className="account-out" disabled={isLeaving} onClick={() => void out(false)}>
@@ -57,7 +60,28 @@ export function AccountLine({ me, leave }: { me: Me; leave: (everywhere: boolean
   );
 }
 
-async function leave(everywhere: boolean): Promise<string> {
+/** Whether a person reads the audit log of anything. */
+export function readsAudit({ isOwner, workspaces }: Me): boolean {
+  return isOwner || workspaces.some(({ role }) => role === 'admin');
+}
+
+function AccountLinks({ me }: { me: Me }) {
+  return (
+    <>
+      <a href="/account" onClick={followLink}>
+        Account
+      </a>
+      {readsAudit(me) && (
+        <a href="/audit" onClick={followLink}>
+          Audit log
+        </a>
+      )}
+    </>
+  );
+}
+
+/** Signs out, and leaves this page. @returns why it could not be; nothing if it goes on to the sign-in */
+export async function leave(everywhere: boolean): Promise<string> {
   const answer = await postSignOut(everywhere);
   if (!answer.ok) return answer.message;
   // What this person left unsent is nobody else's.
