@@ -46,27 +46,14 @@ function endOf(code: number | null): string {
 }
 
 /** In place of what git says, where it was not started any more. */
-const SESSION_ENDED = 'the session has ended';
+export const SESSION_ENDED = 'the session has ended';
 
 /** What git complains of when the machine has no room for it, which says nothing of the repository. */
-const NO_ROOM = /out of memory|cannot (?:fork|allocate)|resource temporarily|too many open files/i;
+export const NO_ROOM = /out of memory|cannot (?:fork|allocate)|resource temporarily|too many open files/i;
 
 /** Whether git itself gave up on what it read: one that was killed, took too long or had no memory has not told. */
 export function tellsOfDamage({ code, timedOut, stderr }: GitError): boolean {
   return code === 128 && !timedOut && !NO_ROOM.test(stderr);
-}
-
-/** Exit codes by which a shell tells that SIGKILL or SIGTERM ended its program. */
-const KILLED_CODES = [137, 143];
-
-/**
- * Whether git, or a program that it ran, was killed from outside (e.g. for want of memory) or found no room: the same command may
- * succeed next time. Not where the server itself ended it.
- */
-export function diedFromOutside({ code, timedOut, tooLarge, stderr }: GitError): boolean {
-  if (timedOut || tooLarge || stderr === SESSION_ENDED) return false;
-  const isKilled = code === null || KILLED_CODES.includes(code) || /died of signal (?:9|15)\b/.test(stderr);
-  return isKilled || NO_ROOM.test(stderr);
 }
 
 /** Where the remote is and who commits. */

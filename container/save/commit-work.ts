@@ -5,6 +5,7 @@ import { readText, rm } from '../files/inside.ts';
 import { complaint, GitError, type GitOptions, git } from '../git/git.ts';
 import { commitAt, commitsBeyond, contains, named } from '../git/host-branch.ts';
 import { mendIndex } from '../git/index-file.ts';
+import { againIfKilled } from '../git/killed-git.ts';
 import { inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
@@ -39,13 +40,17 @@ export async function commitWork(
   let isAtRest = leftovers !== null;
   if (leftovers !== null) {
     try {
-      await breakStaleLocks(plan);
-      await mendIndex(inWorktree(plan));
-      const refusal = await whyNotCommit(plan);
-      if (refusal) {
+      const refusal = await againIfKilled(plan.signal, async () => {
+        await breakStaleLocks(plan);
+        await mendIndex(inWorktree(plan));
+        const why = await whyNotCommit(plan);
+        if (why === null) problems.push(...(await commitLeftovers(plan, leftovers, isLast)));
+        return why;
+      });
+      if (refusal !== null) {
         problems.push(refusal);
         isAtRest = false;
-      } else problems.push(...(await commitLeftovers(plan, leftovers, isLast)));
+      }
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       log('save.leftovers.failed', { error });

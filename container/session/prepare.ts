@@ -1,22 +1,22 @@
 /** Preparing a life: the workspace, the repository's setup script, and what Claude is told. */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Backoff, fullBackoff } from '../../src/lib/backoff.ts';
 import { messageOf } from '../../src/lib/error.ts';
 import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
 import { branchAlternatives, inTheWay } from '../../src/protocol/settings/branch-names.ts';
 import { fetchCheckpoint, RestoreError, restoreFiles, restoreWorktree } from '../checkpoints/restore.ts';
 import { hasConversation } from '../claude/claude-command.ts';
 import { ClaudeStartError } from '../claude/claude-process.ts';
-import { elapsedMs, pause, steadyNow } from '../clock.ts';
+import { elapsedMs, steadyNow } from '../clock.ts';
 import { isDiskFull } from '../files/disk-space.ts';
 import { mkdir } from '../files/inside.ts';
 import { makeShareFolder } from '../files/outgoing-files.ts';
 import { CheckpointStoreError } from '../gateway/checkpoint-client.ts';
 import { neverCommitted, patternsOfSetup } from '../git/excludes.ts';
-import { diedFromOutside, GitError, git } from '../git/git.ts';
+import { git } from '../git/git.ts';
 import { hostBranches } from '../git/host-branch.ts';
 import { untilHostAnswers } from '../git/host-patience.ts';
+import { againIfKilled } from '../git/killed-git.ts';
 import { removeLocksOf } from '../git/mirror.ts';
 import { PreparationError } from '../git/preparation-error.ts';
 import { pushRefusal, tellPushRefusal } from '../git/push-access.ts';
@@ -26,7 +26,6 @@ import { prepareWorkspace, pushedCommit, wholeHistory } from '../git/workspace.t
 import { inWorktree } from '../git/workspace-plan.ts';
 import { makeHooks } from '../hooks/hooks.ts';
 import { fetchLargeFiles } from '../lfs/lfs.ts';
-import { log } from '../log.ts';
 import { decoyVariable } from '../process/environment.ts';
 import { readBaseline, secretsOf, takeBaseline, writeBaseline, writtenSince } from '../save/baseline.ts';
 import { whatIsThere } from '../setup/made-directories.ts';
@@ -36,31 +35,17 @@ import { hasSetupScript, runSetupScript, SETUP_SCRIPT, type SetupOutcome } from 
 import type { IncarnationContext } from './context.ts';
 import { writeInstructions } from './instructions.ts';
 
-const RETRIES: Backoff = { initialMs: 1_000, coefficient: 3, maximumMs: 3_000 };
-const MOST_TRIES = 3;
-
 /**
  * Does whatever is missing, reports each step, and at the end `ready`. Where a git was killed from outside it begins again.
  * @throws PreparationError as text for users
  */
 export async function prepare(context: IncarnationContext): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    try {
-      return await prepareOnce(context);
-    } catch (error) {
-      if (context.isOver || tries === MOST_TRIES || !isOfKilledGit(error)) throw error;
-      log('session.preparation.repeated', { sessionId: context.sessionId, tries, error });
-      await pause(fullBackoff(RETRIES, tries), context.signal);
-      await removeLocksOf(context.plan);
-    }
-  }
-}
-
-function isOfKilledGit(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof GitError) return diedFromOutside(cause);
-  }
-  return false;
+  const { plan, signal } = context;
+  await againIfKilled(
+    signal,
+    () => prepareOnce(context),
+    () => removeLocksOf(plan),
+  );
 }
 
 async function prepareOnce(context: IncarnationContext): Promise<void> {

@@ -11,6 +11,7 @@ import { repairRepository } from '../checkpoints/repair.ts';
 import { after, elapsedMs, steadyNow } from '../clock.ts';
 import { type Shared, shareFiles } from '../files/outgoing-files.ts';
 import { GitError } from '../git/git.ts';
+import { againIfKilled } from '../git/killed-git.ts';
 import { fetchSubmodules } from '../git/submodules.ts';
 import { fetchLargeFiles } from '../lfs/lfs.ts';
 import { log } from '../log.ts';
@@ -256,20 +257,9 @@ export class Saving {
    * @param isSuspect something in the repository could not be read
    */
   async #commit(isAtRest: boolean, isLast: boolean, isSuspect: boolean): Promise<Committed> {
-    const { plan, paths, record } = this.#context;
+    const { plan, record } = this.#context;
     try {
-      await repairRepository(this.#context, isSuspect);
-      const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null, isLast);
-      const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
-      if (!meeting) {
-        const { sentences, beside } = await this.#leftBehind(isAtRest ? committed.head : null);
-        return { ...committed, problems: [...committed.problems, ...sentences], meeting, beside };
-      }
-      // It may have been moved onto what others pushed.
-      const { head, problem } = await findWork(plan, true);
-      const { sentences, beside } = await this.#leftBehind(head);
-      const problems = new Set([...committed.problems, ...(problem === null ? [] : [problem]), ...sentences]);
-      return { head, isAtRest, problems: [...problems], meeting, beside };
+      return await againIfKilled(plan.signal, () => this.#commitOnce(isAtRest, isLast, isSuspect));
     } catch (error) {
       if (!(error instanceof GitError)) throw error;
       const { savedHead, baseCommit } = record;
@@ -277,6 +267,23 @@ export class Saving {
       const beside = this.#memory().beside ?? [];
       return { head: savedHead ?? baseCommit ?? '', isAtRest: false, problems: [problem], meeting: null, beside };
     }
+  }
+
+  /** Parameters as for `#commit`. @throws GitError */
+  async #commitOnce(isAtRest: boolean, isLast: boolean, isSuspect: boolean): Promise<Committed> {
+    const { plan, paths } = this.#context;
+    await repairRepository(this.#context, isSuspect);
+    const committed = await commitWork(plan, isAtRest ? await readBaseline(paths.baseline) : null, isLast);
+    const meeting = isAtRest && committed.isAtRest ? await this.#meet() : null;
+    if (!meeting) {
+      const { sentences, beside } = await this.#leftBehind(isAtRest ? committed.head : null);
+      return { ...committed, problems: [...committed.problems, ...sentences], meeting, beside };
+    }
+    // It may have been moved onto what others pushed.
+    const { head, problem } = await findWork(plan, true);
+    const { sentences, beside } = await this.#leftBehind(head);
+    const problems = new Set([...committed.problems, ...(problem === null ? [] : [problem]), ...sentences]);
+    return { head, isAtRest, problems: [...problems], meeting, beside };
   }
 
   /**

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { complaint, diedFromOutside, GitError, refusedRefs, remoteFailure } from '../../container/git/git.ts';
+import { complaint, GitError, refusedRefs, remoteFailure } from '../../container/git/git.ts';
+import { diedFromOutside } from '../../container/git/killed-git.ts';
 import { pushFailure } from '../../container/save/push.ts';
 
 const ENDED = "fatal: remote helper 'http' aborted session\n";
