@@ -170,7 +170,7 @@ async function signIn(run: Run, stage: Stage): Promise<void> {
       await ben.unroute('**/api/me/**');
       await ben.evaluate(() => window.dispatchEvent(new Event('online')));
       await ben.getByText('this browser').waitFor();
-      same('Problems that are left', await ben.getByRole('alert').count(), 0);
+      await until('the end of all problems', async () => (await ben.getByRole('alert').count()) === 0);
     },
   );
 
