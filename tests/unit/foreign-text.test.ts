@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { promptsInLines } from '../../container/claude/transcript.ts';
 import { PROJECT } from '../../dev/settings.ts';
+import { checkPrompt } from '../../src/claude/check-prompt.ts';
 import { initialPlan, readPlan } from '../../src/claude/plan.ts';
 import { fillRequest } from '../../src/claude/prompts.ts';
 import { initialReaderState, readLine } from '../../src/claude/stream.ts';
@@ -43,6 +44,7 @@ const nothing = { betas: [], keys: [], tools: [], models: [] };
 
 /** Those that take more than texts and numbers, or read what is in a certain place of a text. */
 const BY_HAND: Record<string, (text: string) => unknown> = {
+  checkPrompt: (text) => checkPrompt(1, text, [{ name: text, detail: text }], [text]),
   plan: (text) => readPlan(initialPlan, { kind: 'text', text }),
   updatedBody: (text) => updatedBody(text, 'new'),
   renderTitle: (text) => renderTitle(text, facts(text)),
@@ -77,10 +79,12 @@ const BY_HAND: Record<string, (text: string) => unknown> = {
 const NOT_TRIED: Record<string, string> = {
   alertOf: 'a line of our own log, of which it takes bounded parts',
   assign: 'labels of an issue against the roles that an admin has set, both bounded where they enter',
+  answerReviews: 'the state of a session',
   asksForForeignModule: 'a URL, which is as long as a request line',
   claudeAccess: 'variables and secrets that the operator sets, of which it compares the beginning',
   claudeVersion: 'runs the CLI, whose path the operator sets',
   drop: 'the state of a session, and an id',
+  envelopeOf: 'a line of our own log, of which it takes bounded parts',
   fitsGlob: 'a pattern of an admin’s, bounded by its schema, against a path',
   fitsPart: 'a pattern of an admin’s, bounded by its schema, against a part of a path',
   fromNotification: 'a webhook that was read',
@@ -94,6 +98,7 @@ const NOT_TRIED: Record<string, string> = {
   meaningOf: 'the state of a session',
   looked: 'alerts, bounded by their schema',
   mirrorPath: 'a name that an admin has set',
+  modelAndEffort: 'labels of an issue, as for `assign`',
   noteRead: 'ids',
   ownGroups: 'what the kernel says',
   problemOfWebhookUrl: 'an address that an admin has set, bounded where it enters',
@@ -101,6 +106,7 @@ const NOT_TRIED: Record<string, string> = {
   rawFile: 'a path that git has listed',
   remindOfParking: 'the state of a session',
   readSignIn: 'the deployment’s configuration',
+  reportError: 'a line of our own log',
   roleOf: 'an email of a member, against a list that an admin has set',
   sessionProcesses: 'reads the processes of the machine',
   sizedBody: 'a header',
