@@ -58,6 +58,9 @@ describe('a browser in the list of sign-ins', () => {
       'Safari on macOS',
     ],
     ['Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0', 'Edge on Windows'],
+    ['Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) CriOS/140.0 Mobile/15E148 Safari/604.1', 'Chrome on iOS'],
+    ['Mozilla/5.0 (iPad; CPU OS 19_0 like Mac OS X) FxiOS/140.0 Mobile/15E148 Safari/605.1.15', 'Firefox on iOS'],
+    ['Mozilla/5.0 (Linux; Android 15) Chrome/140.0 Mobile Safari/537.36 EdgA/140.0', 'Edge on Android'],
     ['curl/8.5.0', 'curl/8.5.0'],
     [null, 'A browser that does not say which it is'],
   ])('that says %s is called %s', (agent, words) => expect(browserWords(agent)).toBe(words));

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { SessionView } from '../../src/protocol/viewer.ts';
 import type { Answer } from '../../src/web/api.ts';
-import { held, type Outgoing, released, waitOf } from '../../src/web/live/outgoing.ts';
+import { held, type Outgoing, released, unheld, waitOf } from '../../src/web/live/outgoing.ts';
 import { OutgoingStore } from '../../src/web/live/outgoing-store.ts';
-import { type Locks, PromptSender } from '../../src/web/live/prompt-sender.ts';
+import { browserLocks, type Locks, PromptSender } from '../../src/web/live/prompt-sender.ts';
 import { sessionView } from './support/session-view.ts';
 
 const SESSION = 's-1';
@@ -244,6 +244,14 @@ describe('messages and a page that is opened again', () => {
     await after.tab.sender.run();
     expect(after.posted).toEqual([]);
     expect(after.states()).toEqual(['message 1: held']);
+    // Somebody begins to edit it, and gives that up.
+    await after.tab.sender.change(id(1), (message) => (message.state === 'pending' ? held(message) : message));
+    await after.tab.sender.change(id(1), unheld);
+    await after.tab.sender.run();
+    expect(after.states()).toEqual(['message 1: held']);
+    expect(await after.tab.sender.change(id(1), released)).toBe(true);
+    await after.tab.sender.run();
+    expect(after.states()).toEqual(['message 1: accepted']);
   });
 
   test('are forgotten when the server had accepted them: the journal shows them', async () => {
@@ -281,6 +289,16 @@ describe('messages and two tabs', () => {
     expect(one.posted).toEqual([]);
   });
 
+  test('withdrawn in one do not come back when the turn fails that they waited for', async () => {
+    const page = new Page();
+    page.tab.messages.put(written(1, { afterTurn: 3 }));
+    // The other tab withdrew it, and this one was not told yet.
+    page.browser.storageFor(() => page.tab).removeItem(`cyrus:outgoing:${SESSION}:${id(1)}`);
+    page.session = { ...page.session, phase: 'waiting', lastOutcome: 'failed' };
+    await page.tab.sender.run();
+    expect(page.states()).toEqual([]);
+  });
+
   test('are gone from both when somebody signs out', () => {
     const page = new Page();
     page.tab.messages.put(written(1));
@@ -288,3 +306,33 @@ describe('messages and two tabs', () => {
     expect(page.tab.shown).toEqual([]);
   });
 });
+
+describe('the locks of a browser', () => {
+  const manager = (request: () => Promise<unknown>) => browserLocks({ request: request as LockManager['request'] });
+
+  test.each([
+    ['has none', browserLocks(undefined)],
+    ['forbids them', manager(() => Promise.reject(new DOMException('No storage here.', 'SecurityError')))],
+  ])('keep nothing from being sent if the browser %s', async (_, locks) => {
+    expect(await locks.whenFree('a', async () => 'sent')).toBe('sent');
+    expect(await locks.ifFree('a', async () => 'changed')).toBe('changed');
+  });
+
+  test('pass on what fails under them, and try it once', async () => {
+    let tries = 0;
+    const locks = browserLocks({ request: navigatorLike() });
+    const failing = locks.whenFree('a', async () => {
+      tries += 1;
+      throw new Error('broken');
+    });
+    await expect(failing).rejects.toThrow('broken');
+    expect(tries).toBe(1);
+  });
+});
+
+/** The request of a lock that is free. */
+function navigatorLike(): LockManager['request'] {
+  const request = async (name: string, _: LockOptions, run: LockGrantedCallback<unknown>) =>
+    await run({ name, mode: 'exclusive' });
+  return request as LockManager['request'];
+}

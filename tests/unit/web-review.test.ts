@@ -1,5 +1,8 @@
+import { createElement, type ReactNode } from 'react';
+import { renderToStaticMarkup } from 'react-dom/server';
 import { describe, expect, test } from 'vitest';
 import type { Hunk } from '../../src/protocol/journal.ts';
+import { readPatch } from '../../src/web/changes/patch.ts';
 import {
   answersIn,
   type DraftComment,
@@ -9,6 +12,11 @@ import {
   reviewText,
   sentComments,
 } from '../../src/web/changes/review.ts';
+import type { SessionStore } from '../../src/web/live/session-store.ts';
+import { FileDiff } from '../../src/web/view/changes/file-diff.tsx';
+import { ReviewBar } from '../../src/web/view/changes/review-bar.tsx';
+import { type Review, ReviewContext } from '../../src/web/view/changes/use-review.ts';
+import { SessionContext } from '../../src/web/view/session-context.ts';
 import { Journal } from './support/web-journal.ts';
 
 const hunks: Hunk[] = [
@@ -63,6 +71,11 @@ describe('a review of the changes', () => {
     expect(read).toMatchObject({ path, text: code });
   });
 
+  test('shows code that a comment begins with as part of the comment, also if its fence is never closed', () => {
+    const drafts = [draft({ text: '```\ntotal();\n```\nis shorter.' }), draft({ text: '```\nunclosed' }), draft()];
+    expect(readReview(reviewText(drafts, about)).map(({ text }) => text)).toEqual(drafts.map(({ text }) => text));
+  });
+
   test('is answered beside its lines if the answer names the comment, in the words given last', () => {
     const drafts = [draft(), draft({ to: 3, from: 3, text: 'And this?' })];
     const journal = new Journal().prompt('p1', reviewText(drafts, about)).begin(1, 'p1');
@@ -97,4 +110,35 @@ test('lines are named as people say them', () => {
   expect(linesText({ side: 'new', from: 4, to: 4 })).toBe('line 4');
   expect(linesText({ side: 'old', from: 4, to: 6 })).toBe('lines 4–6 before the changes');
   expect([...answersIn('No marks here')]).toEqual([]);
+});
+
+describe('a comment that was not sent yet', () => {
+  const [file] = readPatch(
+    'diff --git a/a.js b/a.js\nindex 1..2 100644\n--- a/a.js\n+++ b/a.js\n@@ -1 +1 @@\n-one\n+ONE\n',
+  );
+  const drawn = (child: ReactNode, drafts: readonly DraftComment[]) => {
+    const review: Review = { drafts, sent: [], mayWrite: true, keep: () => {}, remove: () => {} };
+    const inReview = createElement(ReviewContext, { value: review }, child);
+    return renderToStaticMarkup(createElement(SessionContext, { value: {} as SessionStore }, inReview));
+  };
+
+  test.each([
+    ['is beside its line in the version of the file that it is about', '1..2', false],
+    ['is above the lines of a later version, where its number may be that of another line', '0..1', true],
+  ])('%s', (_, state, isAbove) => {
+    if (file === undefined) throw new Error('The patch has no file');
+    const html = drawn(createElement(FileDiff, { file, isSplit: false }), [
+      draft({ path: 'a.js', from: 1, to: 1, state }),
+    ]);
+    expect(html.split('Why in capitals?')).toHaveLength(2);
+    expect(html.includes('On an earlier version of this file')).toBe(isAbove);
+    expect(html.indexOf('Why in capitals?') < html.indexOf('<table')).toBe(isAbove);
+  });
+
+  test('can still be deleted if the branch does not change its file any more', () => {
+    const bar = createElement(ReviewBar, { branch: 'cyrus/eng-1', head: 'f00d', files: file ? [file] : [] });
+    const html = drawn(bar, [draft({ path: 'gone.js' }), draft({ id: 'e', path: 'a.js' })]);
+    expect(html).toContain('gone.js');
+    expect(html.match(/>Delete</g)).toHaveLength(1);
+  });
 });

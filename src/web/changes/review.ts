@@ -94,7 +94,7 @@ type Read = Lines & { number: number; text: string };
 
 const HEAD = /^\*\*Comment (\d{1,4})\*\* · /;
 const PLACE = /^, lines? (\d{1,9})(?:–(\d{1,9}))?( before the changes)?$/;
-const FENCE = /^(`{3,})(?:diff)?$/;
+const FENCE = /^(`{3,})diff$/;
 
 /** The comments of a message that is a review; none if it is another one. */
 export function readReview(message: string): Read[] {
@@ -102,17 +102,18 @@ export function readReview(message: string): Read[] {
   const end = message.lastIndexOf(`\n${ASK.slice(0, 40)}`);
   const comments: (Omit<Read, 'text'> & { lines: string[] })[] = [];
   let fence: string | null = null;
+  let mayQuote = false;
   for (const line of message.slice(0, end === -1 ? undefined : end).split('\n')) {
     const comment = comments.at(-1);
     const mark = FENCE.exec(line)?.[1];
-    // The quoted diff comes first; what is fenced later belongs to the comment.
-    if (fence === null && mark !== undefined && comment?.lines.every((each) => each === '')) fence = mark;
-    else if (fence !== null) fence = line === fence ? null : fence;
+    // The quoted diff comes first, and once; what is fenced later belongs to the comment.
+    if (fence !== null) fence = line === fence ? null : fence;
+    else if (mayQuote && mark !== undefined) [fence, mayQuote] = [mark, false];
     else {
       const head = readHead(line);
-      if (head !== null) {
-        comments.push({ ...head, lines: [] });
-      } else comment?.lines.push(line);
+      if (head !== null) comments.push({ ...head, lines: [] });
+      else comment?.lines.push(line);
+      mayQuote = head !== null || (mayQuote && line === '');
     }
   }
   return comments.map(({ lines, ...rest }) => ({ ...rest, text: lines.join('\n').trim() }));

@@ -21,6 +21,8 @@ export class OutgoingStore {
   readonly #messages = new Map<string, Outgoing>();
   /** Ids of those that are in the storage. */
   readonly #keptIds = new Set<string>();
+  /** Ids of those that this tab holds because they are old, and other tabs may still send. */
+  readonly #heldHere = new Set<string>();
 
   constructor({ session, storage, now, onChange }: OutgoingStoreOptions) {
     this.#prefix = `cyrus:outgoing:${session}:`;
@@ -30,6 +32,7 @@ export class OutgoingStore {
       const message = kept && reopened(kept, now);
       if (message) this.#messages.set(message.id, message);
       else if (kept) this.#forget(kept.id);
+      if (message && message !== kept) this.#heldHere.add(message.id);
     }
   }
 
@@ -44,6 +47,7 @@ export class OutgoingStore {
     // One that could not be kept is this tab's alone.
     if (this.#storage === null || known === null || !this.#keptIds.has(id)) return known;
     const kept = this.#kept(this.#prefix + id);
+    if (kept !== null && this.#heldHere.has(id)) return known;
     if (kept === null) this.#messages.delete(id);
     else this.#messages.set(id, kept);
     return kept;
@@ -51,6 +55,7 @@ export class OutgoingStore {
 
   /** Keeps a message, new or changed. */
   put(message: Outgoing): void {
+    this.#heldHere.delete(message.id);
     this.#messages.set(message.id, message);
     try {
       this.#storage?.setItem(this.#prefix + message.id, JSON.stringify(message));
@@ -80,6 +85,7 @@ export class OutgoingStore {
     else if (!key.startsWith(this.#prefix)) return;
     else {
       const message = read(newValue);
+      this.#heldHere.delete(key.slice(this.#prefix.length));
       if (message) {
         this.#messages.set(message.id, message);
         this.#keptIds.add(message.id);

@@ -45,15 +45,18 @@ export class PromptSender {
     this.#isRunning = true;
     const { session, locks, pause, isEnded } = this.#options;
     let failures = 0;
-    while (this.#isWanted && !isEnded()) {
-      this.#isWanted = false;
-      const step = await locks.whenFree(`cyrus:send:${session}`, () => this.#step());
-      if (step === 'done') continue;
-      this.#isWanted = true;
-      if (step === 'away') await pause(retryDelay(failures++, Math.random()));
-      else failures = 0;
+    try {
+      while (this.#isWanted && !isEnded()) {
+        this.#isWanted = false;
+        const step = await locks.whenFree(`cyrus:send:${session}`, () => this.#step());
+        if (step === 'done') continue;
+        this.#isWanted = true;
+        if (step === 'away') await pause(retryDelay(failures++, Math.random()));
+        else failures = 0;
+      }
+    } finally {
+      this.#isRunning = false;
     }
-    this.#isRunning = false;
   }
 
   /**
@@ -77,7 +80,9 @@ export class PromptSender {
 
   async #step(): Promise<Step> {
     const { messages, situation, isReachable, locks, isEnded } = this.#options;
-    for (const message of heldByOutcome(messages.list(), situation())) messages.put(message);
+    // Another tab may have changed or withdrawn one.
+    const current = messages.list().flatMap(({ id }) => messages.fresh(id) ?? []);
+    for (const message of heldByOutcome(current, situation())) messages.put(message);
     const next = nextToSend(messages.list(), situation());
     if (next === null || isEnded()) return 'done';
     if (next.state === 'pending' && !situation().isLive && !(await isReachable())) return 'away';
@@ -111,12 +116,32 @@ function messageLock(id: string): string {
   return `cyrus:message:${id}`;
 }
 
-/** The locks of a browser. @param manager left out by browsers for pages without https: then each tab is on its own */
-export function browserLocks(manager: LockManager | undefined): Locks {
-  if (manager === undefined) return { whenFree: (_, run) => run(), ifFree: (_, run) => run() };
+/**
+ * The locks of a browser. @param manager left out by browsers for pages without https. Without it, and where the browser forbids the page to
+ * store anything and so its locks too (w3.org/TR/web-locks), each tab is on its own.
+ */
+export function browserLocks(manager: Pick<LockManager, 'request'> | undefined): Locks {
+  const locked = async <T>(
+    name: string,
+    options: LockOptions,
+    run: (lock: Lock | null) => Promise<T>,
+    alone: () => Promise<T>,
+  ) => {
+    if (manager === undefined) return await alone();
+    let hasBegun = false;
+    try {
+      return await manager.request(name, options, (lock) => {
+        hasBegun = true;
+        return run(lock);
+      });
+    } catch (error) {
+      if (hasBegun) throw error;
+      return await alone();
+    }
+  };
   return {
-    whenFree: async (name, run) => await manager.request(name, run),
-    ifFree: async (name, run) =>
-      await manager.request(name, { ifAvailable: true }, async (lock) => (lock === null ? null : await run())),
+    whenFree: (name, run) => locked(name, {}, run, run),
+    ifFree: (name, run) =>
+      locked(name, { ifAvailable: true }, async (lock) => (lock === null ? null : await run()), run),
   };
 }

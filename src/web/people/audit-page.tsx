@@ -41,7 +41,7 @@ function Log({ me }: { me: Me }) {
       >
         {places.length > 1 && (
           <label>
-            Of
+            Audit log of
             <select value={place} onChange={(event) => setPlace(event.target.value)}>
               {places.map(({ id, name }) => (
                 <option key={id} value={id}>

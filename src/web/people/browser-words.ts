@@ -3,10 +3,10 @@ export function browserWords(agent: string | null): string {
   if (agent === null) return 'A browser that does not say which it is';
   const named = (all: readonly [RegExp, string][]) => all.find(([pattern]) => pattern.test(agent))?.[1];
   const browser = named([
-    [/Edg\//, 'Edge'],
+    [/Edg(?:A|iOS)?\//, 'Edge'],
     [/OPR\//, 'Opera'],
-    [/Firefox\//, 'Firefox'],
-    [/Chrome\//, 'Chrome'],
+    [/(?:Firefox|FxiOS)\//, 'Firefox'],
+    [/(?:Chrome|CriOS)\//, 'Chrome'],
     [/Safari\//, 'Safari'],
   ]);
   const system = named([

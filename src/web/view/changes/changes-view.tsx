@@ -126,7 +126,7 @@ function Files({ session, head, branch }: { session: string; head: string; branc
           {folders.length === 0 && <p className="soft">No file has these words in its path.</p>}
         </div>
       </div>
-      <ReviewBar branch={branch} head={head} />
+      <ReviewBar branch={branch} head={head} files={files} />
     </ReviewContext>
   );
 }

@@ -52,7 +52,7 @@ function useComments(file: ChangedFile): Comments {
   const [open, setOpen] = useState<{ side: Side; from: number; to: number } | null>(null);
   return useMemo(() => {
     const isHere = (side: Side, number: number) => (comment: DraftComment | SentComment) =>
-      comment.path === file.path && comment.side === side && comment.to === number;
+      isPlaced(comment, file) && comment.side === side && comment.to === number;
     return {
       button: (line) => {
         const place = placeOf(line);
@@ -109,16 +109,23 @@ function hasLine({ hunks }: ChangedFile, side: Side, number: number): boolean {
   });
 }
 
-/** Comments on lines that the change does not show any more. */
+/** Whether a comment on a file has its place beside a line. A draft has none in another version than the one that its writer saw. */
+function isPlaced(comment: DraftComment | SentComment, file: ChangedFile): boolean {
+  if (comment.path !== file.path || !hasLine(file, comment.side, comment.to)) return false;
+  return !('state' in comment) || comment.state === file.state;
+}
+
+/** Comments that have no place beside a line any more. */
 function Unplaced({ file }: { file: ChangedFile }) {
   const { drafts, sent } = useReview();
-  const isGone = (comment: DraftComment | SentComment) =>
-    comment.path === file.path && !hasLine(file, comment.side, comment.to);
+  const isGone = (comment: DraftComment | SentComment) => comment.path === file.path && !isPlaced(comment, file);
   const gone = { drafts: drafts.filter(isGone), sent: sent.filter(isGone) };
   if (gone.drafts.length + gone.sent.length === 0) return null;
   return (
     <>
-      <p className="faint file-note">On lines that the changes no longer show:</p>
+      <p className="faint file-note">
+        On an earlier version of this file, or on lines that the changes no longer show:
+      </p>
       <LineComments {...gone} />
     </>
   );

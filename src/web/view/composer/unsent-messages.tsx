@@ -173,6 +173,11 @@ function EditField({ text, onKeep, onCancel }: EditFieldProps) {
         onChange={(event) => setWords(event.target.value)}
         onKeyDown={onKeyDown}
       />
+      {trimmed.length > MAX_PROMPT && (
+        <p className="problem" role="alert">
+          Too long: {trimmed.length.toLocaleString()} of at most {MAX_PROMPT.toLocaleString()} characters
+        </p>
+      )}
       <div className="unsent-line">
         <button type="button" className="more" disabled={!mayKeep} onClick={() => onKeep(trimmed)}>
           Keep the change

@@ -84,7 +84,7 @@ function Share({ id }: { id: string }) {
       )}
       {links === null && problem === '' && <Spinner />}
       {links !== null && links.length > 0 && (
-        <ul aria-label="Links that are good">
+        <ul aria-label="Links that work">
           {links.map((link) => (
             <li key={link.id} className="share-link">
               <span>
