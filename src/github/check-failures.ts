@@ -2,7 +2,8 @@
 import * as z from 'zod';
 import { asError } from '../lib/error.ts';
 import { log } from '../observability/log.ts';
-import { redact } from '../protocol/text/redact.ts';
+import { withoutTokens } from '../protocol/text/redact.ts';
+import { sendable } from '../protocol/text/sendable-text.ts';
 import type { GitHubApi } from './access.ts';
 import { GitHubError } from './errors.ts';
 import { readJobLog } from './job-log.ts';
@@ -97,7 +98,7 @@ export async function readFailures(api: GitHubApi, head: string, base: string): 
         return { id: `run:${id}`, name, detail: details[index] ?? '', isOnBase: onBase.has(name) };
       }),
       ...failedStatuses.map(({ id, context: name, description }) => {
-        return { id: `status:${id}`, name, detail: redact(description ?? ''), isOnBase: onBase.has(name) };
+        return { id: `status:${id}`, name, detail: shownEnd(description ?? ''), isOnBase: onBase.has(name) };
       }),
     ],
   };
@@ -146,7 +147,14 @@ async function detailOf(api: GitHubApi, run: Run): Promise<string> {
     isJob ? readable(readJobLog(api, run.id), 'log') : '',
   ]);
   const parts = [title, summary, text, annotations, jobLog].filter((part) => part != null && part.trim() !== '');
-  return redact(parts.join('\n\n')).slice(-MAX_DETAIL);
+  return shownEnd(parts.join('\n\n'));
+}
+
+/** The end of what a check says, where the cause stands, without what looks like a token. */
+function shownEnd(text: string): string {
+  // Cut generously first: a token at the final cut is still whole here.
+  const clean = withoutTokens(sendable(text.slice(-2 * MAX_DETAIL)));
+  return clean.slice(-MAX_DETAIL).replace(/^[\udc00-\udfff]/, '');
 }
 
 async function annotationsOf(api: GitHubApi, id: number): Promise<string> {

@@ -61,7 +61,9 @@ const MOST_REMARKS = 30;
 /** Longest text of a remark and of the lines around it, in UTF-16 code units. */
 const MAX_TEXT = 8_000;
 const MAX_HUNK = 3_000;
+/** Of what stands before it in its thread: so many comments, each of so many code units. */
 const MAX_EARLIER = 10;
+const MAX_EARLIER_TEXT = 2_000;
 const PAGE = 100;
 const MOST_PAGES = 10;
 
@@ -201,7 +203,7 @@ function earlierIn(lines: readonly Line[], root: number, before: number): Remark
   return thread
     .slice(0, Math.max(0, at))
     .slice(-MAX_EARLIER)
-    .map(({ user: by, body }) => ({ author: by?.login ?? 'somebody', text: cut(body, MAX_TEXT) }));
+    .map(({ user: by, body }) => ({ author: by?.login ?? 'somebody', text: cut(body, MAX_EARLIER_TEXT) }));
 }
 
 function authorOf({ login, type }: { login: string; type: string }): { author: string; isBot: boolean } {

@@ -92,6 +92,16 @@ describe('what people write on a pull request', () => {
     expect((await readRemarks(look, 1, query({ seen }))).remarks).toHaveLength(1);
   });
 
+  it('comes with the beginnings of what stands before it in its thread', async () => {
+    const long = 'Round it. '.repeat(500);
+    await stage.github.review(SAMPLE_REPOSITORY, 1, 'mallory', 'COMMENTED', { comments: [at(3, long)] });
+    const comment = stage.github.pulls()[0]?.reviewComments[0]?.id ?? 0;
+    stage.github.reply(SAMPLE_REPOSITORY, 1, comment, 'ada', '@cyrus, what do you say?');
+    const { remarks } = await readRemarks(look, 1, query());
+    const earlier = remarks.find(({ author }) => author === 'ada')?.earlier;
+    expect(earlier).toEqual([{ author: 'mallory', text: `${long.slice(0, 2_000)}…` }]);
+  });
+
   it('is read in several goes if it is more than a request holds, and nothing of it is left out', async () => {
     for (let index = 0; index < 4; index += 1) {
       const comments = Array.from({ length: 12 }, (_, line) => at(line + 1, `Remark ${index}.${line}`));
@@ -167,6 +177,16 @@ describe('the checks of a commit', () => {
     expect(failures[0]?.detail).toContain('##[error]Expected 3');
     expect(failures[0]?.detail).not.toContain('ghp_');
     expect(failures[1]?.detail).toBe('Unused import');
+  });
+
+  it('are told by the end of a long log, where the cause stands', async () => {
+    const commit = await tip('cyrus/eng-1');
+    const lines = Array.from({ length: 300 }, (_, line) => `${line} ${'installed a package '.repeat(5)}`);
+    const runs = [failed({ log: [...lines, '##[error]Expected 3'].join('\n'), summary: 'Long. '.repeat(1_000) })];
+    stage.github.setChecks({ repository: SAMPLE_REPOSITORY, commit, runs });
+    const [failure] = (await readFailures(look, commit, 'main')).failures;
+    expect(failure?.detail).toMatch(/299 installed a package .*\n##\[error\]Expected 3$/);
+    expect(failure?.detail).toHaveLength(12_000);
   });
 
   it('are no failures before all are done', async () => {
