@@ -314,6 +314,27 @@ describe('a program that starts a session from a text', () => {
     expect(created[0]?.title).toBe('Cart');
   });
 
+  it.each([
+    ['Linear created the issue and its answer was lost', 'mutation CreateIssue'],
+    ['Linear created the issue and then did not say what it holds', 'query IssueNow'],
+  ])('gets one issue for a repeat after a 503, as often as it comes, if %s', async (_case, lost) => {
+    const created = createsIssues();
+    const { interfere } = linear;
+    const start = () =>
+      program.ask('POST', '/sessions', { text: TEXT, repository: 'acme/shop' }, { 'idempotency-key': 'lost' });
+    linear.interfere = (url, body, request) => {
+      const answer = interfere(url, body, request);
+      return body.includes(lost) ? new Response('', { status: 503 }) : answer;
+    };
+    expect((await start()).status).toBe(503);
+    // Not even as far as the time before.
+    linear.interfere = () => new Response('', { status: 503 });
+    expect((await start()).status).toBe(503);
+    linear.interfere = interfere;
+    expect((await start()).status).toBe(202);
+    expect(new Set(created.map(({ id }) => id)).size).toBe(1);
+  });
+
   it('says in which team, of those that its person sees', async () => {
     const more = { id: crypto.randomUUID(), workspaceId: acme.id, visibility: 'public' } as const;
     linear.teams.push(more);

@@ -48,6 +48,7 @@ export async function createIssue(
     if (team instanceof Response) return team;
     const id = uuidV4(await requestIdOf(c));
     const author = c.var.person.name;
+    c.set('mayBeDone', true);
     await linear.createIssue({
       ...{ id, teamId: team.id, description, author },
       title: title ?? (headline(text) || `Work in ${fullName}`),
@@ -55,6 +56,7 @@ export async function createIssue(
     return id;
   } catch (error) {
     if (error instanceof LinearError && error.kind === 'refused') {
+      c.set('mayBeDone', false);
       return c.json(
         { error: 'issue_refused', message: `No issue was created. ${error.message}` } satisfies ApiError,
         409,

@@ -13,7 +13,7 @@ const KEY = /^[\x21-\x7e]{1,255}$/;
 
 /**
  * Makes a change, unless it was made.
- * @param change answers 2xx if something was changed; any other answer gives the key free again
+ * @param change answers 2xx if something was changed; any other answer gives the key free again, unless something may have been changed
  * @param hasSecret the answer has a secret in it: it is kept encrypted
  */
 export async function once(
@@ -58,7 +58,9 @@ export async function once(
     throw error;
   }
   if (!answer.ok) {
-    await freeKey(database, which);
+    // Given free, the next repeat would make what was made by another id, so once more.
+    if (known.isRepeat || c.get('mayBeDone')) await leaveKey(database, which);
+    else await freeKey(database, which);
     return answer;
   }
   const body = await answer.clone().text();

@@ -20,6 +20,8 @@ export type PeopleEnv = {
     mayWork: boolean;
     /** When a program first asked for this change by its Idempotency-Key, in ms since the epoch; left out: it has none. */
     askedSince?: number;
+    /** Something may have been changed, whatever the answer says: a repeat by the key goes on with it. */
+    mayBeDone?: boolean;
   };
 };
 export type PeopleContext = Context<PeopleEnv>;

@@ -15,10 +15,10 @@ export interface ChangeKey {
 
 /**
  * What is known of a change. `do`: the caller is to do it now; `since` is when it was asked for first, the same for a repeat of what was broken
- * off. Otherwise what was asked before under this key.
+ * off. `isRepeat`: that it may be done already. Otherwise what was asked before under this key.
  */
 export type KnownChange =
-  | { kind: 'do'; since: number }
+  | { kind: 'do'; since: number; isRepeat: boolean }
   | { kind: 'unanswered'; request: string }
   | { kind: 'answered'; request: string; status: number; body: string };
 
@@ -47,9 +47,9 @@ export async function takeKey(db: Database, which: ChangeKey, request: string, n
       db.orm.select().from(apiAnswers).where(ofKey(which)),
     ]),
   );
-  if (inserted.length > 0 || !row) return { kind: 'do', since: now };
+  if (inserted.length > 0 || !row) return { kind: 'do', since: now, isRepeat: false };
   const [again] = retried;
-  if (again) return { kind: 'do', since: again.since };
+  if (again) return { kind: 'do', since: again.since, isRepeat: true };
   if (row.status === null) return { kind: 'unanswered', request: row.request };
   return { kind: 'answered', request: row.request, status: row.status, body: row.body ?? '' };
 }
