@@ -19,6 +19,8 @@ const LIMIT_MS = 15_000;
 /** A webhook to which nothing could be sent for so long is disabled. */
 const DISABLE_AFTER_MS = 3 * 24 * 3_600_000;
 const GONE = 410;
+/** A service is waited for no longer than this, whatever it asks for. */
+const MOST_WAIT_MS = 24 * 3_600_000;
 
 /** A service did not take a message; another attempt may succeed. */
 export class WebhookError extends Error {
@@ -98,9 +100,15 @@ export async function post(config: Config, { url, secrets }: WebhookTarget, mess
 
 function outcomeOf({ ok, status, headers }: Response, now: number): Posted {
   if (ok) return { status, problem: null, retryAt: null };
-  const seconds = Number(headers.get('retry-after'));
   const redirected = status >= 300 && status < 400 ? ', and redirects are not followed' : '';
-  return { status, problem: `It answered ${status}${redirected}`, retryAt: seconds > 0 ? now + seconds * 1_000 : null };
+  return { status, problem: `It answered ${status}${redirected}`, retryAt: retryTime(headers.get('retry-after'), now) };
+}
+
+/** What `Retry-After` says, whole seconds or a date (RFC 9110, 10.2.3), in ms since the epoch; null: nothing that can be used. */
+function retryTime(header: string | null, now: number): number | null {
+  if (header === null) return null;
+  const wait = /^\d{1,12}$/.test(header) ? Number(header) * 1_000 : Date.parse(header) - now;
+  return wait > 0 ? now + Math.min(wait, MOST_WAIT_MS) : null;
 }
 
 async function disable(db: Database, { workspaceId, id, url }: WebhookTarget, why: string, now: number): Promise<void> {

@@ -37,6 +37,7 @@ describe('the address of a webhook', () => {
     ['https://printer.local/', 'public host'],
     ['https://hooks.acme.dev:6379/', 'port'],
     ['https://cyrus.acme.dev/webhooks/linear', 'this deployment'],
+    ['https://cyrus.acme.dev./webhooks/linear', 'this deployment'],
   ])('%s is refused: %s', (url, why) => expect(problem(url)).toContain(why));
 
   it('may be on the same machine if Cyrus runs on a machine of one’s own, and nowhere else inside', () => {

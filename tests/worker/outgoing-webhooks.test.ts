@@ -248,6 +248,36 @@ describe('a service', () => {
     await vi.waitFor(async () => expect(await listed()).toMatchObject([{ failingSince: null, problem: null }]));
   });
 
+  it.each([
+    ['without end', '1e400'],
+    ['for many years', '99999999999'],
+    ['for a part of a millisecond', '0.00001'],
+    ['until a date that is none', 'tomorrow'],
+  ])('that asks to be left alone %s is tried again within a day', async (_case, retryAfter) => {
+    await created();
+    answer = () => new Response('no', { status: 503, headers: { 'retry-after': retryAfter } });
+    const session = await finished('Busy');
+    await vi.waitFor(async () => expect(await listed()).toMatchObject([{ problem: 'It answered 503' }]));
+    answer = () => new Response(null, { status: 200 });
+    await later(session, 25 * HOUR_MS);
+    await vi.waitFor(async () => expect(await listed()).toMatchObject([{ failingSince: null, problem: null }]));
+  });
+
+  it('that asks to be left alone until a date is not asked before', async () => {
+    await created();
+    const date = new Date(Date.now() + 10 * HOUR_MS).toUTCString();
+    answer = () => new Response('no', { status: 503, headers: { 'retry-after': date } });
+    const session = await finished('Busy until then');
+    await vi.waitFor(async () => expect(await listed()).toMatchObject([{ problem: 'It answered 503' }]));
+    answer = () => new Response(null, { status: 200 });
+    vi.useFakeTimers({ now: Date.now() + 9 * HOUR_MS, toFake: ['Date'] });
+    const stub = stubOf(env, session);
+    if (stub !== null) await runDurableObjectAlarm(stub);
+    expect(received).toHaveLength(1);
+    await later(session, 2 * HOUR_MS);
+    await vi.waitFor(async () => expect(await listed()).toMatchObject([{ failingSince: null, problem: null }]));
+  });
+
   it('that fails for three days is disabled, and people are told', async () => {
     const { id } = await created();
     answer = () => new Response('no', { status: 500 });

@@ -100,10 +100,10 @@ const INSIDE = /(^|\.)(local|localhost|internal|home\.arpa|lan|intranet|corp|hom
  * @param allowLoopback on a machine of one's own, where a service may run beside Cyrus
  */
 export function problemOfWebhookUrl(url: string, own: string | null, allowLoopback: boolean): string | null {
-  const { protocol, hostname, host, port, username, password } = new URL(url);
+  const { protocol, hostname, port, username, password } = new URL(url);
   if (username !== '' || password !== '') return 'must have no user and no password: the signature proves who sends';
   const name = hostname.replace(/\.$/, '');
-  if (host === own) return 'must not be this deployment itself';
+  if ((port === '' ? name : `${name}:${port}`) === own) return 'must not be this deployment itself';
   if (allowLoopback && isLoopback(name)) return null;
   if (protocol !== 'https:') return 'must be https';
   if (name.startsWith('[') || /^[\d.]+$/.test(name)) return 'must name its host, not give it as an IP address';
