@@ -165,11 +165,11 @@ function addressOf(url: string | undefined): { fullName: string; cloneUrl: strin
 
 /** The repository's own list of allowed people goes before the common one; who is blocked anywhere is blocked. Null: nobody is allowed. */
 function accessOf(own: Access | undefined, common: Access | undefined) {
-  const allowed = own?.allowedUsers ?? common?.allowedUsers;
-  if (allowed?.length === 0) return null;
+  const allowed = (own?.allowedUsers ?? common?.allowedUsers)?.map(nameOf);
+  if (allowed?.every((name) => name.trim() === '')) return null;
   const blocked = [...(common?.blockedUsers ?? []), ...(own?.blockedUsers ?? [])];
   return {
-    ...list('allowedUsers', allowed?.map(nameOf)),
+    ...list('allowedUsers', allowed),
     ...list('blockedUsers', [...new Set(blocked.map(nameOf))]),
   };
 }
@@ -195,7 +195,8 @@ function toolsOf(
     }
     return {};
   }
-  const rules = allowed.filter((rule) => !withheld.includes(rule));
+  // A tool that is withheld as a whole is withheld in each of its calls.
+  const rules = allowed.filter((rule) => !withheld.includes(rule) && !withheld.includes(rule.replace(/\(.*$/s, '')));
   const odd = rules.filter((rule) => !toolRuleSchema.safeParse(rule).success);
   if (odd.length > 0)
     notes.push(`${where} names tools that the CLI does not write so, and they are left out: ${named(odd)}`);

@@ -55,6 +55,8 @@ describe('a configuration of cyrusagents', () => {
   });
 
   it('lets nobody in who was kept out: a list that allows nobody is not taken, and who is blocked anywhere is blocked', () => {
+    const blank = plan([{ ...shop, githubUrl: AT_GITHUB, userAccessControl: { allowedUsers: [' ', { id: '' }] } }]);
+    expect(blank.repositories).toEqual([]);
     const nobody = plan([{ ...shop, githubUrl: AT_GITHUB, userAccessControl: { allowedUsers: [] } }]);
     expect(nobody.repositories).toEqual([]);
     expect(nobody.notes.join()).toMatch(/Shop: allows nobody .* Here an empty list allows everybody/);
@@ -76,6 +78,9 @@ describe('a configuration of cyrusagents', () => {
       tools: ['Read'],
     });
     expect(settingsOf({ allowedTools: ['Edit'], disallowedTools: ['Edit'] })).toEqual({ tools: 'readOnly' });
+    expect(settingsOf({ allowedTools: ['Read', 'Bash(git:*)'], disallowedTools: ['Bash'] })).toEqual({
+      tools: ['Read'],
+    });
     const { notes } = plan([
       { ...shop, githubUrl: AT_GITHUB, allowedTools: ['Bash'], disallowedTools: ['Bash(rm:*)'] },
     ]);
