@@ -3,6 +3,7 @@
  * nothing by itself (docs.github.com/en/webhooks/using-webhooks/handling-failed-webhook-deliveries).
  */
 import * as z from 'zod';
+import { log } from '../../observability/log.ts';
 import { appToken, type GitHubApp } from '../installation-tokens.ts';
 import { askGitHub, askGitHubPage } from '../request.ts';
 
@@ -35,11 +36,11 @@ const itemSchema = z.object({
 });
 
 const PAGE = 100;
-/** Pages that are read in one look; the next one goes on. */
+/** Pages that are read in one look. It is made every few minutes, so more come only after a long break. */
 const MOST_PAGES = 20;
 
 /**
- * What was delivered since then and did not arrive, oldest first.
+ * What was delivered since then and did not arrive, oldest first. Of very many deliveries the oldest are left out, and the log says so.
  * @param since ms since the epoch
  * @param events names of the events that count
  * @returns `newest`: when the newest delivery was made, whether it arrived or not; null: there is none
@@ -71,6 +72,7 @@ export async function missedDeliveries(
     }
     const last = value.at(-1);
     if (next === null || !last || last.delivered_at < since) break;
+    if (page === MOST_PAGES - 1) log('github.missed_webhooks.cut', { from: since, to: last.delivered_at });
     cursor = next;
   }
   return { missed: missed.toSorted((one, other) => one.at - other.at), newest };
