@@ -175,7 +175,7 @@ const LOOKS: Record<string, Look> = {
           const share = most === 0 ? 0 : used / most;
           if (share < WARN_AT) return [];
           const words = `In ${name} ${Math.floor(share * 100)} % of the ${of}'s budget of sandboxes is used: ${used} of ${most} minutes`;
-          const remedy = `${share >= 1 ? 'Nothing starts' : 'At 100 % nothing starts'} until the next ${of}, or raise it: npm run settings -- set ${setting} NUMBER --workspace ${id}`;
+          const remedy = `${share >= 1 ? 'Nothing starts' : 'At 100 % nothing starts'} until the next ${of}, unless you raise it: npm run settings -- set ${setting} NUMBER --workspace ${id}`;
           return [{ key: `sandbox.budget:${of}:${id}`, severity: share >= 1 ? 'error' : 'warning', words, remedy }];
         });
       }),

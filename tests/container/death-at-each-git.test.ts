@@ -94,9 +94,8 @@ test.each(CALLS.flatMap((call) => DEATHS.map((death) => [death, call] as const))
       await work(2, 'git mv one moved; echo three > three');
       await work(3, 'echo four > four');
       if (!saved(3)) await work(4, 'echo five > five');
-      const words = existsSync(join(folder, 'words'))
-        ? readFileSync(join(folder, 'words'), 'utf8').trim()
-        : 'never called';
+      expect(existsSync(join(folder, 'words')), `git call ${call} was made`).toBe(true);
+      const words = readFileSync(join(folder, 'words'), 'utf8').trim();
       const last = stage.eventsOf('saved').at(-1);
       const told = `${words}\n${JSON.stringify(stage.eventsOf('saved').map(({ turn, pushed, problem }) => ({ turn, pushed, problem })))}`;
       expect(last?.pushed, told).toBe(true);

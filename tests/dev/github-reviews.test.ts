@@ -196,7 +196,7 @@ describe('the checks of a commit', () => {
     expect(await readFailures(look, commit, 'main')).toMatchObject({ isRunning: true, failures: [] });
   });
 
-  it('are told without their logs where the App may not read Actions', async () => {
+  it('are read without logs if the App may not read Actions', async () => {
     stage.github.install([SAMPLE_REPOSITORY], {
       contents: 'write',
       pull_requests: 'write',

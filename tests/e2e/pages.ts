@@ -160,7 +160,7 @@ async function unsent(run: Run, stage: Stage): Promise<void> {
     async () => {
       await field.fill('Then tidy up. [script: no-change]');
       await field.press('Alt+Enter');
-      for (const live of [one, other]) await waiting(live).getByText('Sent after this turn').waitFor();
+      for (const live of [one, other]) await waiting(live).getByText('Will be sent after this turn').waitFor();
       await one.page.reload();
       await waiting(one).getByText('Then tidy up.').waitFor();
       same('Messages that arrived', await prompts('Then tidy up.'), 0);
@@ -177,7 +177,7 @@ async function unsent(run: Run, stage: Stage): Promise<void> {
         await writing.fill(words);
         await writing.press('Enter');
       }
-      await waiting(other).getByText('Sent when the connection is back.').nth(1).waitFor();
+      await waiting(other).getByText('Will be sent when the connection is back.').nth(1).waitFor();
       await accessible('messages that wait', other.page);
       await stage.picture('pages-unsent');
       await waiting(other)

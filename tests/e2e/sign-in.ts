@@ -151,7 +151,7 @@ async function signIn(run: Run, stage: Stage): Promise<void> {
       await ben.getByText('this browser').waitFor();
       same('Links to the audit log for Ben', await ben.getByRole('link', { name: 'Audit log' }).count(), 0);
       await ben.goto(`${stack.url}/audit`);
-      await ben.getByText('Admins of a workspace read its audit log.').waitFor();
+      await ben.getByText('Only admins of a workspace can read its audit log.').waitFor();
       const { workspaces } = await (await ben.request.get(`${stack.url}/api/me`)).json();
       same('The audit log for Ben', await status(ben, `/api/audit/${workspaces[0].id}`), 403);
     },

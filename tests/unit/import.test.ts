@@ -89,7 +89,7 @@ describe('a configuration of cyrusagents', () => {
     expect(without.notes.join()).toMatch(/keeps WebFetch from Claude\. .*--tools/);
   });
 
-  it('says of everything that does not map what to do, and shows no value of it', () => {
+  it('says what to do about everything that does not map, and shows none of its values', () => {
     const { repositories, notes } = plan(
       [
         {

@@ -135,14 +135,14 @@ describe('a review', () => {
     expect(answersIn(effects)[0]?.answers[0]?.body).toContain('stopped before this was done');
   });
 
-  it('of more than one request holds continues with the next look', () => {
+  it('that is longer than one request may be continues with the next look', () => {
     const play = proposed(true);
     read(play, ['review:1'], [remark()], true);
     expect(play.deadline(GATHER_MS)).toContainEqual(look);
   });
 });
 
-describe('whose review counts', () => {
+describe('a review counts', () => {
   const nobody = (play: SessionPlay, by: RemarkBy) => {
     const effects = read(play, ['review:1'], [by]);
     expect(play.kinds(effects)).not.toContain('prompt-sandbox');
@@ -153,18 +153,18 @@ describe('whose review counts', () => {
   };
   const rules = (more: object) => ({ ...access().workspace, ...more });
 
-  it('is nobody’s who may not write to the repository', () => {
+  it('only if its author may write to the repository', () => {
     nobody(proposed(true), remark({ mayWrite: false }));
   });
 
-  it('is no bot’s, but for those that the settings name', () => {
+  it('from a bot only if the settings name the bot', () => {
     nobody(proposed(true), remark({ author: 'helper[bot]', isBot: true, mayWrite: false }));
     const play = proposed(true);
     read(play, ['review:1'], [remark({ author: 'helper[bot]', isBot: true, isNamedBot: true, mayWrite: false })]);
     expect(play.asked).toHaveLength(1);
   });
 
-  it('is theirs whom the rules allow, by login or by the email that an admin gave for it', () => {
+  it('if the rules allow its author, by the login or by the email that an admin gave for the login', () => {
     const play = proposed(true);
     play.state.access = access({ workspace: rules({ allowedUsers: ['ada@acme.example'] }) });
     nobody(play, remark());
@@ -172,7 +172,7 @@ describe('whose review counts', () => {
     expect(play.asked).toHaveLength(1);
   });
 
-  it('is an outsider’s only whom a list names, whatever word lets in other outsiders', () => {
+  it('from an outsider only if a list names them, even if other rules let outsiders in', () => {
     const play = proposed(true);
     play.state.access = access({ workspace: rules({ allowedUsers: ['outside', 'github:ben'] }) });
     nobody(play, remark({ mayWrite: false }));
@@ -180,7 +180,7 @@ describe('whose review counts', () => {
     expect(play.asked).toHaveLength(1);
   });
 
-  it('is nobody’s who is blocked', () => {
+  it('not if its author is blocked', () => {
     const play = proposed(true);
     play.state.access = access({ workspace: rules({ blockedUsers: ['github:ada'] }) });
     nobody(play, remark());

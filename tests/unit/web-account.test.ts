@@ -62,6 +62,6 @@ describe('a browser in the list of sign-ins', () => {
     ['Mozilla/5.0 (iPad; CPU OS 19_0 like Mac OS X) FxiOS/140.0 Mobile/15E148 Safari/605.1.15', 'Firefox on iOS'],
     ['Mozilla/5.0 (Linux; Android 15) Chrome/140.0 Mobile Safari/537.36 EdgA/140.0', 'Edge on Android'],
     ['curl/8.5.0', 'curl/8.5.0'],
-    [null, 'A browser that does not say which it is'],
+    [null, 'Unknown browser'],
   ])('that says %s is called %s', (agent, words) => expect(browserWords(agent)).toBe(words));
 });

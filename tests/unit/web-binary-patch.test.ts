@@ -70,7 +70,7 @@ describe('a binary file in a patch that git made', () => {
     expect(await contents('replaced.png')).toEqual({ before, after: other });
   });
 
-  test('is read where git wrote a delta one way, and not told where both ways are one', async () => {
+  test('is read if git wrote a delta in one direction, and not shown if both directions are deltas', async () => {
     const [forward, backward] = blocksOf('changed.png');
     const [, whole] = blocksOf('replaced.png');
     expect([forward?.[0], backward?.[0], whole?.[0]]).toEqual([

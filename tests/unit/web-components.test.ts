@@ -315,11 +315,11 @@ describe('a message from this page', () => {
     const html = drawn(unsent, { outgoing, link: live });
     expect(html).toContain('&lt;b&gt;Go on&lt;/b&gt;');
     expect(words(html)).toMatch(
-      /^2 messages not sent yet .*Sent after this turn, by this browser\. Send now Edit Withdraw .* Send now Edit Move up Withdraw$/,
+      /^2 messages not sent yet .*Will be sent after this turn, by this browser\. Send now Edit Withdraw .* Send now Edit Move up Withdraw$/,
     );
     const lost = { at: 'waiting', failures: 1, problem: 'x', since: 0 } as const;
     const now = [{ ...message, state: 'pending' } as const];
-    expect(words(drawn(unsent, { outgoing: now, link: lost }))).toContain('Sent when the connection is back.');
+    expect(words(drawn(unsent, { outgoing: now, link: lost }))).toContain('Will be sent when the connection is back.');
     expect(drawn(createElement(OutgoingMessages), { outgoing: now, link: lost })).toBe('');
   });
 });

@@ -246,7 +246,7 @@ describe('what a session keeps', () => {
 describe('a clock that is set forward by months', () => {
   const everything = ['checkpoints', 'logs', 'patches', 'shared'];
 
-  it('and put right within the hour has nothing of a session removed, nor does what it noted have anything removed later', async () => {
+  it('and put right within the hour removes nothing of a session, neither then nor later', async () => {
     const { thread, id } = await finished();
     dayIs(500);
     await runDurableObjectAlarm(session(thread));
@@ -260,7 +260,7 @@ describe('a clock that is set forward by months', () => {
     expect(await kinds(id)).toEqual(['logs', 'patches', 'shared']);
   });
 
-  it('between the first look and the second has the second one count as the first', async () => {
+  it('between the first look and the second makes the second one count as the first', async () => {
     const { thread, id } = await finished();
     for (const days of [31, 500]) {
       dayIs(days);

@@ -1,3 +1,4 @@
+import { runInDurableObject } from 'cloudflare:test';
 import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
@@ -140,5 +141,12 @@ describe('a share link', () => {
   it('makes no table in a session that nobody shared', async () => {
     expect((await look('A'.repeat(43))).status).toBe(404);
     expect(JSON.parse((await browser.open(`/api/sessions/${id}/share-links`)).text)).toEqual({ links: [] });
+    const tables = () =>
+      runInDurableObject(env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(id)), (_object, { storage }) =>
+        storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'share_links'").toArray(),
+      );
+    expect(await tables()).toEqual([]);
+    await made();
+    expect(await tables()).toHaveLength(1);
   });
 });

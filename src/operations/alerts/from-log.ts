@@ -73,7 +73,7 @@ const TELLINGS: Record<string, Telling> = {
     severity: 'warning',
     by: 'workspace',
     words: (text) =>
-      `Webhooks of the workspace ${text('workspace')} say a time ahead of the clock here; they are taken`,
+      `Webhooks of the workspace ${text('workspace')} carry a time ahead of the clock here; they are accepted`,
     remedy: 'Run npm run doctor: it compares the clocks.',
   },
   'alert.settings.misfit': {

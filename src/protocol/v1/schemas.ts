@@ -86,7 +86,7 @@ export const startSchema = z
       return;
     }
     for (const [name, value] of Object.entries({ repository, title, team })) {
-      if (value !== undefined) add(name, 'is for a session without an issue; the issue says it');
+      if (value !== undefined) add(name, 'is only for a session from a text: an issue says it already');
     }
   });
 export type Start = z.infer<typeof startSchema>;

@@ -39,7 +39,7 @@ export async function createIssue(
   if (fullName === undefined) return noSuchRepository(repository, known);
   const description = withWish(text, fullName);
   if (description === null) {
-    const message = 'names a repository itself, or leaves Markdown open: take that out';
+    const message = 'must not name a repository itself, nor leave Markdown open (code, a comment)';
     return problemAnswer(400, 'bad_request', `The text ${message}.`, [{ in: 'body', pointer: '/text', message }]);
   }
   const linear = new LinearClient(sendThrough(c.env, workspaceId));

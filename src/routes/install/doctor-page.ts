@@ -58,7 +58,7 @@ async function testAlerts(c: DoctorContext): Promise<Markup> {
   log('admin.alerts.tested', { person: key, ...details });
   const database = openDatabase(c.env.DB, '');
   await audit(database, { at: Date.now(), actor: key, action: 'alerts.tested', workspaceId: null, details });
-  return html`<p class="pill good">A test is on its way to ${channels.join(', ')}. If it does not arrive, this page says why in some minutes.</p>`;
+  return html`<p class="pill good">A test is on its way to ${channels.join(', ')}. If it does not arrive, this page says why within a few minutes.</p>`;
 }
 
 function line({ name, verdict, words, remedy }: Finding): Markup {

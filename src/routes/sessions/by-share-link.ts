@@ -27,7 +27,8 @@ const SECRET = /^[\w-]{43}$/;
 /** Whether there is such a session, and whether it was shared, is the same answer: strangers learn nothing of it. */
 const NOT_SHARED: ApiError = {
   error: 'no_such_session',
-  message: 'This link shows nothing: it has ended, or it is not whole. Ask who gave it to you for another one.',
+  message:
+    'This link shows nothing: it has ended, or it is incomplete. Ask the person who gave it to you for another one.',
 };
 
 export const byShareLink = new Hono<PeopleEnv>();

@@ -123,7 +123,7 @@ function savedText({ newCommits, pushed, problem }: Entry<'saved'>): string {
 }
 
 function pullText({ state, number, problem }: Entry<'pull-request'>): string {
-  if (state === 'failed') return `The pull request failed: ${problem ?? 'nobody said why'}`;
+  if (state === 'failed') return `The pull request failed: ${problem ?? 'no reason was given'}`;
   return state === 'pending' ? 'The pull request is not there yet' : `Pull request #${number} ${state}`;
 }
 

@@ -43,7 +43,7 @@ function LoadedSession() {
       return (
         <MessagePage title="No such session">
           {isShared
-            ? 'This link shows nothing: it has ended, or it is not whole. Ask who gave it to you for another one.'
+            ? 'This link shows nothing: it has ended, or it is incomplete. Ask the person who gave it to you for another one.'
             : 'There is no session at this address. It may belong to another deployment of Cyrus.'}
         </MessagePage>
       );
@@ -113,7 +113,7 @@ function LiveSession() {
             {!mayWork && (
               <p className="soft">
                 {store.isShared
-                  ? 'Somebody shared this session with you: you may look on.'
+                  ? 'Somebody shared this session with you. You can read it, and nothing else.'
                   : 'You may look on in this workspace, and neither write to Claude nor stop it.'}
               </p>
             )}

@@ -22,8 +22,8 @@ export function SharedPage({ id }: { id: string }) {
   }, [secret]);
   if (secret !== null) return <SessionPage id={id} isShared />;
   return (
-    <MessagePage title="This link is not whole">
-      The part of it after the sign # is missing. Ask who gave it to you for the whole link.
+    <MessagePage title="This link is incomplete">
+      The part after the # sign is missing. Ask the person who gave it to you for the whole link.
     </MessagePage>
   );
 }

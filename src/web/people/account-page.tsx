@@ -29,7 +29,8 @@ export function AccountPage() {
 
 function Who({ me }: { me: Me }) {
   const name = me.name ?? me.email;
-  if (name === null) return <p>Nobody signs in here by name: everyone who may open this page shares what is below.</p>;
+  if (name === null)
+    return <p>People do not sign in here by name: everyone who can open this page shares the tokens below.</p>;
   const roles = me.workspaces.map((one) => `${one.role} of ${one.name}`).join(', ');
   return (
     <p>

@@ -16,7 +16,8 @@ export function AuditPage() {
   return (
     <PeoplePage title="Audit log" me={me.value}>
       <Waiting of={me} what="the audit log" />
-      {me.value && (readsAudit(me.value) ? <Log me={me.value} /> : <p>Admins of a workspace read its audit log.</p>)}
+      {me.value &&
+        (readsAudit(me.value) ? <Log me={me.value} /> : <p>Only admins of a workspace can read its audit log.</p>)}
     </PeoplePage>
   );
 }
@@ -94,7 +95,7 @@ function Entries({ workspace, action }: AuditQuery) {
     <>
       <Waiting of={asked} what="the entries" />
       {asked.value !== null && entries.length === 0 && (
-        <p className="soft">{action === '' ? 'Nothing is noted yet.' : `No action begins with “${action}”.`}</p>
+        <p className="soft">{action === '' ? 'The audit log is still empty.' : `No action begins with “${action}”.`}</p>
       )}
       {entries.length > 0 && (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: what is wider than a phone is scrolled by keyboard too.

@@ -1,6 +1,6 @@
 /** A browser in a few words, of what it says it is: "Firefox on Linux". */
 export function browserWords(agent: string | null): string {
-  if (agent === null) return 'A browser that does not say which it is';
+  if (agent === null) return 'Unknown browser';
   const named = (all: readonly [RegExp, string][]) => all.find(([pattern]) => pattern.test(agent))?.[1];
   const browser = named([
     [/Edg(?:A|iOS)?\//, 'Edge'],

@@ -49,7 +49,8 @@ export function TokenList({ me }: { me: Me }) {
     <section aria-labelledby="tokens">
       <h2 id="tokens">Tokens for programs</h2>
       <p className="soft">
-        With one of them a program does {me.name === null ? 'what this page may' : 'what you may'}, within its scope.
+        A program with such a token can do what {me.name === null ? 'this page' : 'you'} can do, within the token's
+        scope.
       </p>
       <form className="people-form" onSubmit={(event) => void make(event)}>
         <label>

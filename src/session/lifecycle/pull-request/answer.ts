@@ -47,6 +47,6 @@ export function answerReviews(step: Step, requests: readonly Request[], how: Clo
 /** Claude's answer as a whole, for a thread that it did not name. */
 function unnamed(answer: string, said: ReadonlyMap<number, string>, count: number, own: string | null): string {
   const whole = said.size === 0 && answer.trim() !== '' ? replyText(answer, own) : null;
-  if (whole === null) return 'Claude said nothing about this thread by itself; its summary is in the live session.';
+  if (whole === null) return 'Claude did not answer this thread separately; its summary is in the live session.';
   return count === 1 ? whole : `Claude answered all threads together:\n\n${whole}`;
 }

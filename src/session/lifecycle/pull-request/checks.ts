@@ -106,7 +106,7 @@ function repair(
 function noteFlaky(step: Step, known: KnownChecks, passed: readonly string[]): KnownChecks {
   const flaky = known.failed.filter((name) => passed.includes(name) && !known.flaky.includes(name));
   if (flaky.length === 0) return known;
-  const text = `Failed and passed on the same commit, so by chance: ${flaky.slice(0, MOST_NAMED).join(', ')}.`;
+  const text = `Failed and then passed on the same commit, so probably by chance: ${flaky.slice(0, MOST_NAMED).join(', ')}.`;
   step.record({ kind: 'notice', level: 'info', text });
   return { ...known, flaky: [...known.flaky, ...flaky].slice(-MOST_KEPT) };
 }

@@ -118,7 +118,7 @@ export function CommentForm({ lines, text = '', onKeep, onCancel, onExtend }: Co
         rows={3}
         value={words}
         aria-label={`Comment on ${linesText(lines)}`}
-        placeholder="What should Claude know of this?"
+        placeholder="What should Claude know about this?"
         onChange={(event) => setWords(event.target.value)}
         onKeyDown={onKeyDown}
       />

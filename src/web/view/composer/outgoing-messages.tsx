@@ -20,5 +20,5 @@ export function OutgoingMessages() {
 
 function how({ state, message }: Outgoing): string {
   if (state === 'accepted') return 'sent';
-  return message === undefined ? 'sending…' : 'not confirmed yet; Cyrus keeps asking the server…';
+  return message === undefined ? 'sending…' : 'the server has not confirmed it yet; sending it again…';
 }

@@ -135,9 +135,9 @@ function UnsentMessage({ message, wait, isFirst, isEdited, onEdit, onLost, onPro
 
 function whyOf({ state, message }: Outgoing, wait: Exclude<Wait, null>): string {
   if (state === 'refused') return `Not sent: ${message ?? 'the server refused it.'}`;
-  if (wait === 'connection') return 'Sent when the connection is back.';
-  if (wait === 'turn') return 'Sent after this turn, by this browser.';
-  return message ?? 'Being edited.';
+  if (wait === 'connection') return 'Will be sent when the connection is back.';
+  if (wait === 'turn') return 'Will be sent after this turn, by this browser.';
+  return message ?? 'Held back while its edit is not finished.';
 }
 
 type EditFieldProps = { text: string; onKeep: (text: string) => void; onCancel: () => void };

@@ -59,8 +59,8 @@ function Share({ id }: { id: string }) {
   return (
     <div className="share">
       <p className="soft">
-        Anyone with the link can read this session, without signing in. What looks like a token is left out; what Claude
-        read and wrote is not.
+        Anyone with the link can read this session, without signing in. What looks like a token is removed; everything
+        else that Claude read and wrote is shown.
       </p>
       <p className="share-make">
         <label htmlFor={field}>Good for</label>
