@@ -9,6 +9,7 @@ import { spyOnLog } from '../support/log-spy.ts';
 const DSN = 'https://0123456789abcdef@o1.ingest.sentry.example/42';
 let sent: { url: string; auth: string | null; body: string }[];
 let status = 200;
+let retryAfter = '120';
 let waited: Promise<unknown>[];
 /** Each test has hours of its own: what was sent in one minute counts in it. */
 let hours = 0;
@@ -17,6 +18,7 @@ beforeEach(() => {
   sent = [];
   waited = [];
   status = 200;
+  retryAfter = '120';
   vi.useFakeTimers({ now: Date.now() + ++hours * 3_600_000, toFake: ['Date'] });
   vi.spyOn(globalThis, 'fetch').mockImplementation(async (input, init) => {
     const request = new Request(input, init);
@@ -25,7 +27,7 @@ beforeEach(() => {
       auth: request.headers.get('x-sentry-auth'),
       body: new TextDecoder().decode(await request.arrayBuffer()),
     });
-    return new Response('', { status, headers: { 'retry-after': '120' } });
+    return new Response('', { status, headers: { 'retry-after': retryAfter } });
   });
   spyOnLog();
 });
@@ -73,4 +75,16 @@ it('a storm of errors sends thirty a minute, and none for as long as Sentry says
   vi.setSystemTime(Date.now() + 61_000);
   await report('alert.audit.lost', 'error');
   expect(sent).toHaveLength(32);
+});
+
+it('a rest of more than an hour is kept for an hour', async () => {
+  status = 429;
+  retryAfter = '86400';
+  await report('alert.audit.lost', 'error');
+  vi.setSystemTime(Date.now() + 59 * 60_000);
+  await report('alert.audit.lost', 'error');
+  expect(sent).toHaveLength(1);
+  vi.setSystemTime(Date.now() + 2 * 60_000);
+  await report('alert.audit.lost', 'error');
+  expect(sent).toHaveLength(2);
 });

@@ -5,6 +5,8 @@ import { envelopeOf, sentryRequest } from './sentry-event.ts';
 
 const LIMIT_MS = 10_000;
 const MINUTE_MS = 60_000;
+/** Sentry is obeyed for so long at most: what it or a clock that was set says beyond that is not. */
+const LONGEST_REST_MS = 60 * MINUTE_MS;
 /** From each isolate: a storm of errors is told by these. */
 const MOST_A_MINUTE = 30;
 
@@ -41,7 +43,7 @@ export function reportError(
 }
 
 function maySend(now: number): boolean {
-  if (now < restsUntil && restsUntil - now <= 60 * MINUTE_MS) return false;
+  if (now < restsUntil && restsUntil - now <= LONGEST_REST_MS) return false;
   if (Math.abs(now - sent.since) >= MINUTE_MS) Object.assign(sent, { since: now, count: 0 });
   sent.count += 1;
   return sent.count <= MOST_A_MINUTE;
@@ -53,6 +55,6 @@ async function send(url: string, headers: Record<string, string>, body: string):
     await response.body?.cancel();
     if (response.status !== 429) return;
     const seconds = Number(response.headers.get('retry-after'));
-    restsUntil = Date.now() + (seconds > 0 ? seconds * 1_000 : MINUTE_MS);
+    restsUntil = Date.now() + Math.min(LONGEST_REST_MS, seconds > 0 ? seconds * 1_000 : MINUTE_MS);
   });
 }
