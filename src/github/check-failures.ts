@@ -82,10 +82,13 @@ export async function readFailures(api: GitHubApi, head: string, base: string): 
   const failedStatuses = statuses.filter(({ state }) => state === 'failure' || state === 'error');
   const isRunning =
     runs.some(({ status }) => status !== 'completed') || statuses.some(({ state }) => state === 'pending');
-  const passed = [
-    ...runs.filter(({ conclusion }) => conclusion === 'success').map(({ name }) => name),
-    ...statuses.filter(({ state }) => state === 'success').map(({ context }) => context),
+  const states = [
+    ...runs.filter(isOfWeight).map(({ name, conclusion }) => ({ name, isPassed: conclusion === 'success' })),
+    ...statuses.map(({ context, state }) => ({ name: context, isPassed: state === 'success' })),
   ];
+  // Jobs of several workflows may have one name: it has passed once all of them have.
+  const notPassed = new Set(states.filter(({ isPassed }) => !isPassed).map(({ name }) => name));
+  const passed = [...new Set(states.map(({ name }) => name))].filter((name) => !notPassed.has(name));
   if (isRunning || failedRuns.length + failedStatuses.length === 0) return { head, failures: [], passed, isRunning };
   const onBase = await failingOn(api, base);
   const details = await Promise.all(failedRuns.slice(0, MOST_READ).map((run) => detailOf(api, run)));
@@ -102,6 +105,11 @@ export async function readFailures(api: GitHubApi, head: string, base: string): 
       }),
     ],
   };
+}
+
+/** Whether a run says something of what it checks, now or once it is done. */
+function isOfWeight({ conclusion }: Run): boolean {
+  return conclusion !== 'skipped' && conclusion !== 'neutral';
 }
 
 async function runsOf(api: GitHubApi, ref: string): Promise<Run[]> {

@@ -196,6 +196,16 @@ describe('the checks of a commit', () => {
     expect(await readFailures(look, commit, 'main')).toMatchObject({ isRunning: true, failures: [] });
   });
 
+  it('have passed under a name once all that bear it have', async () => {
+    const commit = await tip('cyrus/eng-1');
+    const good = { name: 'build', status: 'completed', conclusion: 'success' } as const;
+    stage.github.setChecks({ repository: SAMPLE_REPOSITORY, commit, runs: [good, failed({ name: 'build' })] });
+    expect(await readFailures(look, commit, 'main')).toMatchObject({ passed: [], failures: [{ name: 'build' }] });
+    const skipped = { name: 'build', status: 'completed', conclusion: 'skipped' } as const;
+    stage.github.setChecks({ repository: SAMPLE_REPOSITORY, commit, runs: [good, skipped] });
+    expect(await readFailures(look, commit, 'main')).toMatchObject({ passed: ['build'], failures: [] });
+  });
+
   it('are read without logs if the App may not read Actions', async () => {
     stage.github.install([SAMPLE_REPOSITORY], {
       contents: 'write',

@@ -4,7 +4,7 @@ import type { PullRequestSeen } from '../../src/session/lifecycle/model/effect-r
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
 import { ROUNDS_A_HEAD, ROUNDS_IN_ALL } from '../../src/session/lifecycle/pull-request/checks.ts';
 import { proposed, proposeIn } from './support/proposed-session.ts';
-import { result, type SessionPlay, saved } from './support/session-play.ts';
+import { access, result, type SessionPlay, saved } from './support/session-play.ts';
 
 type Checks = NonNullable<PullRequestSeen['checks']>;
 const look = { kind: 'look-at-pull-request', number: 12 } as const;
@@ -80,6 +80,15 @@ describe('a check that fails at the present commit', () => {
     expect(play.deadline(5 * 60_000)).toContainEqual(look);
     read(play, { failures });
     expect(play.asked).toHaveLength(1);
+  });
+
+  it('asks GitHub once an hour, no more, while the turn waits for people', () => {
+    const play = proposed(true);
+    play.prompt('p2');
+    play.startedWith({ kind: 'unsure', options: ['acme/shop', 'acme/site'], access: access() });
+    read(play, { failures: [failure()] });
+    expect(play.deadline(59 * 60_000)).not.toContainEqual(look);
+    expect(play.deadline(60_000)).toContainEqual(look);
   });
 
   it('is repaired three times a commit at most, and then people are told what was tried', () => {

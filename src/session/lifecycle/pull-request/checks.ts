@@ -3,7 +3,7 @@ import { checkPrompt } from '../../../claude/check-prompt.ts';
 import type { CheckFailure } from '../../../github/check-failures.ts';
 import { contextText } from '../issue-context.ts';
 import type { PullRequestSeen } from '../model/effect-results.ts';
-import { hasTurn } from '../model/phases.ts';
+import { hasTurn, isUnderWay } from '../model/phases.ts';
 import type { Step } from '../model/transition.ts';
 import { safeText } from '../narration/safe-text.ts';
 import { askByItself } from '../prompts.ts';
@@ -15,6 +15,8 @@ export const ROUNDS_A_HEAD = 3;
 export const ROUNDS_IN_ALL = 10;
 /** While a turn is under way its end is waited for: asked again after so long, in ms. */
 const AFTER_TURN_MS = 5 * 60_000;
+/** And where the turn itself waits, for people or for a limit, after so long. */
+const AFTER_WAIT_MS = 3_600_000;
 /** What is remembered of each kind; of more the newest. */
 const MOST_KEPT = 50;
 const MOST_NAMED = 10;
@@ -53,7 +55,8 @@ export function checksRead(step: Step, number: number, read: Read): void {
   }
   if (step.state.phase.name !== 'waiting') {
     // The commit will be another one, or the same checks are looked at once the turn is over.
-    keep(step, { ...following, lookAt: step.now + AFTER_TURN_MS }, known);
+    const again = isUnderWay(step.state.phase) ? AFTER_TURN_MS : AFTER_WAIT_MS;
+    keep(step, { ...following, lookAt: step.now + again }, known);
     return;
   }
   const reason = reasonToLeave(step, taken, own);
