@@ -3,6 +3,7 @@ import { afterClockMove, setBack, setForward } from '../../src/session/lifecycle
 import { deadlines, nextDeadline } from '../../src/session/lifecycle/model/deadlines.ts';
 import { OPENING } from '../../src/session/lifecycle/model/state.ts';
 import { standingQuestion } from '../../src/session/lifecycle/questions/open-question.ts';
+import { proposed } from './support/proposed-session.ts';
 import { access, init, permission, question, SessionPlay, usedUp } from './support/session-play.ts';
 
 const HOUR_MS = 3_600_000;
@@ -59,6 +60,20 @@ describe('a wall clock that is set forward', () => {
     expect(purge?.name).toBe('purge');
     expect(others).toEqual([]);
     expect(setForward(state, (purge?.at ?? 0) + HOUR_MS, false)).toBe(0);
+  });
+
+  it('is not told from a question to GitHub that was late, while nothing else is waited for', () => {
+    const { state } = proposed(false);
+    const [look, ...others] = deadlines(state);
+    expect([look?.name, others]).toEqual(['pull-request', []]);
+    expect(setForward(state, (look?.at ?? 0) + HOUR_MS, false)).toBe(0);
+  });
+
+  it('takes the first look at files that are to be deleted along when it is put right', () => {
+    const { state } = working();
+    const by = -500 * 24 * HOUR_MS;
+    const looked = state.updatedAt - by;
+    expect(afterClockMove({ ...state, purgeDueAt: looked }, by)).toMatchObject({ purgeDueAt: state.updatedAt });
   });
 
   it('leaves the beginning of a rest before it when it is put right, so that nothing seems to have been kept for longer', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nextDeadline } from '../../src/session/lifecycle/model/deadlines.ts';
 import { BURST_MS } from '../../src/session/lifecycle/pull-request/news.ts';
+import { rowOf } from '../../src/session/lifecycle/session-row.ts';
 import { proposed } from './support/proposed-session.ts';
 import type { SessionPlay } from './support/session-play.ts';
 
@@ -28,6 +29,15 @@ describe('news of the pull request', () => {
     const play = proposed(true);
     play.play({ type: 'pull-request-news', number: 11, topic: 'reviews' });
     expect(looks(passTo(play, play.now + MINUTE_MS))).toEqual([]);
+  });
+
+  it('move a session at rest up in no list', () => {
+    const play = proposed(true);
+    const before = rowOf(play.state).updatedAt;
+    play.now += MINUTE_MS;
+    play.play({ type: 'pull-request-news', number: 12, topic: 'checks' });
+    passTo(play, play.now + BURST_MS);
+    expect(rowOf(play.state).updatedAt).toBe(before);
   });
 
   it('say once that it was merged, on the page and in the list', () => {

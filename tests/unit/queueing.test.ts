@@ -69,6 +69,20 @@ describe('a session for which no slot is free', () => {
     expect(reasonOf(play.state)).toBe('Next in the queue');
   });
 
+  it('says a pace that comes and goes in passing, not for good', () => {
+    const play = inLine(1);
+    const asked = { kind: 'request-slot', turn: 1 } as const;
+    const entries = play.entries.length;
+    const said = play.said('thread-1').length;
+    const pace = { name: 'STARTS_A_MINUTE', most: 120, until: Date.now() + 500 } as const;
+    for (const limit of [pace, null, pace]) {
+      play.play({ type: 'effect-done', effect: asked, result: { kind: 'queued', position: 1, limit } });
+    }
+    expect(reasonOf(play.state)).toBe('Waiting: many sessions start now, a few at a time');
+    expect(play.entries).toHaveLength(entries);
+    expect(play.said('thread-1')).toHaveLength(said);
+  });
+
   it('leaves the line when it is stopped, with one answer', () => {
     const play = inLine();
     expect(play.kinds(play.stop())).toContain('release-slot');

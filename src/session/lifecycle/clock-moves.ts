@@ -31,8 +31,8 @@ export function setBack(last: number, now: number): number {
  * @param isDoubted whether this was found just before, so that the alarm itself is slow
  */
 export function setForward(state: SessionState, now: number, isDoubted: boolean): number {
-  // Files of a session at rest are deleted after days: nobody waits for that, and a late alarm says nothing of the clock.
-  const waited = deadlines(state).filter(({ name }) => name !== 'purge');
+  // Files of a session at rest are deleted after days, and GitHub is asked now and then: nobody waits for that, and a late alarm says nothing of the clock.
+  const waited = deadlines(state).filter(({ name }) => name !== 'purge' && name !== 'pull-request');
   const due = waited.length === 0 ? null : Math.min(...waited.map(({ at }) => at));
   if (due === null || now - due <= (isDoubted ? LATEST_AGAIN_MS : LATEST_MS)) return 0;
   const by = now - state.updatedAt;
@@ -48,7 +48,7 @@ function movedRequest(request: Request, by: number): Request {
 /** What changes in the state: since when things are waited for. Times that others gave, such as a limit's reset, stay. */
 export function afterClockMove(state: SessionState, by: number): Partial<SessionState> {
   const { phase, sandbox, expectedThread, alsoExpected, agentSessions, editDue, saveDue, overAt } = state;
-  const { closedQuestions, queue, following } = state;
+  const { closedQuestions, queue, following, purgeDueAt } = state;
   const now = state.updatedAt + by;
   // Nobody waits for the end of a rest. It may have begun before the clock was set forward, which nothing noticed while nothing was waited for.
   const restSince = (at: number) => (by < 0 ? Math.min(at, now) : at + by);
@@ -77,6 +77,7 @@ export function afterClockMove(state: SessionState, by: number): Partial<Session
     ...movedLags(state, by),
     ...(overAt && { overAt: restSince(overAt) }),
     ...(saveDue && { saveDue: saveDue + by }),
+    ...(purgeDueAt !== undefined && { purgeDueAt: purgeDueAt + by }),
     // What people write is told from what they wrote before by these times.
     ...(closedQuestions && {
       closedQuestions: closedQuestions.map(({ askedAt, closedAt, ...rest }) => ({

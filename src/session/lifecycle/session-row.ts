@@ -33,7 +33,14 @@ function activeAt(state: SessionState): number {
 
 /** What happens to a session at rest by itself, or because somebody looks at it. */
 const QUIET: ReadonlySet<SessionEvent['type']> = new Set([
-  ...(['pull-request-seen', 'checkpoint-removed', 'sandbox-ended', 'sandbox-unreachable', 'clock-moved'] as const),
+  ...([
+    'pull-request-news',
+    'pull-request-seen',
+    'checkpoint-removed',
+    'sandbox-ended',
+    'sandbox-unreachable',
+    'clock-moved',
+  ] as const),
   ...(['deadline', 'effect-done', 'effect-failed', 'effect-delayed'] as const),
 ]);
 

@@ -81,7 +81,9 @@ export const queueMoved = onlyIn<[position: number, limit: ReachedLimit | null |
     const isOther = before?.name !== limit?.name || before?.most !== limit?.most;
     if (position === phase.position && !isOther) return;
     step.enter({ ...rest, ...at(position), ...(limit && { limit }) });
-    if (limit && isOther) tellLimit(step, phase, limit);
+    // The pace of starts comes and goes with the slots that are free.
+    if (limit?.name === 'STARTS_A_MINUTE') step.reassure(threadsOf(phase.turn), `${reachedLimitWords(limit)}.`);
+    else if (limit && isOther) tellLimit(step, phase, limit);
     else if (!limit) step.reassure(threadsOf(phase.turn), `${queuePositionWords(position)}.`);
   },
 });
