@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { PullRequestSeen, RemarkBy } from '../../src/session/lifecycle/model/effect-results.ts';
 import type { Effect, EffectOf } from '../../src/session/lifecycle/model/effects.ts';
 import { GATHER_MS } from '../../src/session/lifecycle/pull-request/news.ts';
+import { MOST_BOT_ROUNDS } from '../../src/session/lifecycle/pull-request/reviews.ts';
 import { proposed, proposeIn } from './support/proposed-session.ts';
 import { access, result, type SessionPlay, saved } from './support/session-play.ts';
 
@@ -112,6 +113,19 @@ describe('a review', () => {
     expect(play.state.phase.name).toBe('asking');
   });
 
+  it('is no wish about the repository, whatever its words are', () => {
+    const play = proposed(true);
+    const { arrangement } = play.state;
+    if (arrangement) play.state.arrangement = { ...arrangement, repositories: ['acme/shop', 'acme/site'] };
+    play.prompt('p2');
+    play.started(undefined, 'working');
+    const before = play.state.repository;
+    read(play, ['review:1'], [remark({ text: '[repo=acme/site]' }), remark({ text: 'Use acme/site instead.' })]);
+    expect(play.state.repository).toBe(before);
+    expect(play.state.arrangement).not.toBeNull();
+    expect(promptIn(play)?.text).toContain('[repo=acme/site]');
+  });
+
   it('that Claude answers as a whole gets that answer, and without a commit nobody is asked to look again', () => {
     const play = proposed(true);
     read(play, ['comment:1'], [remark({ isReview: false, place: { kind: 'conversation' }, text: '@cyrus why?' })]);
@@ -162,6 +176,24 @@ describe('a review counts', () => {
     const play = proposed(true);
     read(play, ['review:1'], [remark({ author: 'helper[bot]', isBot: true, isNamedBot: true, mayWrite: false })]);
     expect(play.asked).toHaveLength(1);
+  });
+
+  it('of a bot at most ten times in a row, until a person writes there', () => {
+    const play = proposed(true);
+    const bot = remark({ author: 'helper[bot]', isBot: true, isNamedBot: true, mayWrite: false });
+    for (let round = 0; round < MOST_BOT_ROUNDS + 3; round += 1) {
+      read(play, [`review:${round}`], [bot]);
+      if (play.state.phase.name === 'starting') work(play, 'Thread 1: Done.');
+    }
+    expect(play.asked).toHaveLength(MOST_BOT_ROUNDS);
+    expect(play.entries.at(-1)?.body).toMatchObject({
+      kind: 'notice',
+      text: expect.stringContaining('Bots reviewed pull request #12 10 times in a row'),
+    });
+    read(play, ['review:100'], [remark()]);
+    work(play, 'Thread 1: Done.');
+    read(play, ['review:101'], [bot]);
+    expect(play.asked).toHaveLength(MOST_BOT_ROUNDS + 2);
   });
 
   it('if the rules allow its author, by the login or by the email that an admin gave for the login', () => {

@@ -137,6 +137,17 @@ describe('a review on GitHub', () => {
     expect(posted.at(-1)?.body).toEqual({ reviewers: ['ada'] });
   });
 
+  it('decides nothing about the model or the effort', async () => {
+    const { thread } = await proposed();
+    const before = outside.starts.at(-1)?.body.claude;
+    review(5, 'ada', 'Read a[model=haiku] here. [effort=max]', { review: 'Use haiku.' });
+    await told(thread);
+    await vi.waitFor(() => expect(prompts()).toHaveLength(2));
+    const { model, effort } = outside.starts.at(-1)?.body.claude ?? {};
+    expect({ model, effort }).toEqual({ model: before?.model, effort: before?.effort });
+    expect(prompts().at(-1)?.text).toContain('a[model=haiku]');
+  });
+
   it('that only asks is answered without a commit, and nobody is asked to look again', async () => {
     const { thread, reporter } = await proposed();
     review(5, 'ada', 'Why cents?', { state: 'COMMENTED' });

@@ -10,6 +10,7 @@ import { currentTurn, hasTurn, isAsking, isAtWork, type PhaseOf, type TurnPrompt
 import { type SessionState, threadKnown } from './model/state.ts';
 import { type Step, titleOf } from './model/transition.ts';
 import { saidOnPage } from './narration/on-page.ts';
+import { isReview } from './pull-request/following.ts';
 import { forgetDenials, takeDecision } from './questions/answer.ts';
 import { repeatClaudeQuestion, takeReply } from './questions/ask.ts';
 import { withoutIds } from './questions/choices.ts';
@@ -100,7 +101,7 @@ export function prompted(step: Step, told: EventOf<'prompted'>): void {
   const about = (source === 'delegation' ? step.state.issue?.title : text) ?? '';
   takeRequest(step, {
     prompt,
-    text,
+    text: isReview(step.state.following, promptId) ? '' : text,
     isAllowed: refusal === null,
     hasPerson: person !== null,
     about: isNew ? about : null,
@@ -119,6 +120,7 @@ export function askByItself(step: Step, promptId: string, text: string): void {
 /** A request that is no answer to anything. */
 interface Asked {
   prompt: TurnPrompt;
+  /** In which wishes are looked for; empty: in nothing. */
   text: string;
   /** Who asked may. */
   isAllowed: boolean;

@@ -10,6 +10,7 @@ import { toPerson } from '../../inbound/webhook-to-event.ts';
 import { type Access, refusalOf } from '../../lifecycle/model/admission.ts';
 import type { Arrangement, Person } from '../../lifecycle/model/directives.ts';
 import { currentTurn } from '../../lifecycle/model/phases.ts';
+import { isReview } from '../../lifecycle/pull-request/following.ts';
 import { vouchedDescription } from '../../lifecycle/start/wish-edits.ts';
 import { effortWish, modelWish, spokenModel } from '../../lifecycle/start/wishes.ts';
 import type { Surroundings } from '../effect-context.ts';
@@ -23,7 +24,7 @@ export interface Wishing {
 
 /**
  * The texts in which a wish may stand, oldest first: the issue as it reads now, then what was asked for this turn by those who may.
- * What others wrote around it is no wish.
+ * What others wrote around it is no wish, and neither is what a review on GitHub says.
  */
 export async function wishedIn(
   { state, promptText }: Surroundings,
@@ -31,7 +32,9 @@ export async function wishedIn(
   access: Access,
   linear: LinearClient,
 ): Promise<Wishing[]> {
-  const prompts = (currentTurn(state)?.prompts ?? []).filter(({ person }) => refusalOf(access, person) === null);
+  const prompts = (currentTurn(state)?.prompts ?? []).filter(
+    ({ person, promptId }) => refusalOf(access, person) === null && !isReview(state.following, promptId),
+  );
   const asked = await Promise.all(
     prompts.map(async ({ promptId }) => {
       const { prompt, by } = await requestWithAuthor(promptText(promptId) ?? '', linear);

@@ -31,7 +31,14 @@ export interface Reviews {
   threads: { number: number; comment: number }[];
   /** The last number that was given to a thread. */
   lastNumber: number;
+  /** How many requests in a row came from bots alone; left out: none. */
+  botRounds?: number;
   open: ReviewRequest[];
+}
+
+/** Whether a request came from a review. What stands in one is no wish about the repository, the model or the effort. */
+export function isReview(following: Following | undefined, promptId: string): boolean {
+  return following?.reviews?.open.some((one) => one.promptId === promptId) === true;
 }
 
 /** @param since as `Reviews.since` */

@@ -14,6 +14,8 @@ import { GATHER_MS } from './news.ts';
 const LATE_MS = 3_600_000;
 /** Longest part of what was said that an answer in the conversation quotes, in UTF-16 code units. */
 const MAX_QUOTE = 300;
+/** Requests in a row that may come from bots alone. */
+export const MOST_BOT_ROUNDS = 10;
 /** Threads that are remembered; of more the newest. */
 const MOST_THREADS = 500;
 
@@ -26,12 +28,25 @@ export function remarksRead(step: Step, number: number, read: NonNullable<PullRe
   const fresh = read.remarks.filter(({ of }) => !before.seen.some(({ id }) => id === of));
   const reviews = withLooked(before, read.looked);
   const more = read.isMore ? step.now + GATHER_MS : reviews.dueAt;
-  step.set({ following: { ...following, reviews: { ...reviews, dueAt: more } } });
   const allowed = fresh.filter(({ isBot, isNamedBot, person, mayWrite }) =>
     isBot ? isNamedBot : mayReview(access ?? null, person, mayWrite),
   );
+  const botRounds = botRoundsAfter(before, allowed);
+  step.set({ following: { ...following, reviews: { ...reviews, botRounds, dueAt: more } } });
   tellOthers(step, number, fresh, allowed);
-  if (allowed.length > 0) request(step, number, allowed);
+  if (botRounds > MOST_BOT_ROUNDS) tellBots(step, number);
+  else if (allowed.length > 0) request(step, number, allowed);
+}
+
+function botRoundsAfter({ botRounds = 0 }: Reviews, allowed: readonly RemarkBy[]): number {
+  if (allowed.some(({ isBot }) => !isBot)) return 0;
+  return allowed.length === 0 ? Math.min(botRounds, MOST_BOT_ROUNDS) : botRounds + 1;
+}
+
+/** A bot that reviews each push, or answers each answer, would otherwise keep Claude at work without an end. */
+function tellBots(step: Step, number: number): void {
+  const text = `Bots reviewed pull request #${number} ${MOST_BOT_ROUNDS} times in a row, so Claude does not work on what they write any more. A review by a person, or a comment there that mentions @cyrus, lets it go on.`;
+  step.record({ kind: 'notice', level: 'warning', text });
 }
 
 function withLooked(before: Reviews, looked: Reviews['seen']): Reviews {
@@ -106,11 +121,11 @@ function request(step: Step, number: number, remarks: readonly RemarkBy[]): void
   });
 }
 
-/** As page and thread show it. Nothing in it is taken for a wish about repository or model. */
+/** As page and thread show it. */
 function shown(number: number, threads: readonly ReviewThread[]): string {
   const parts = threads.map(({ number: named, author, text, on }) => {
     const place = on === null ? '' : ` on ${on.path}${on.line === null ? '' : `:${on.line}`}`;
     return `Thread ${named}${place}, ${author}: ${text}`;
   });
-  return `Review of pull request #${number}\n\n${parts.join('\n\n')}`.replaceAll('[', '[\u2060');
+  return `Review of pull request #${number}\n\n${parts.join('\n\n')}`;
 }
