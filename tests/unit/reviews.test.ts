@@ -140,6 +140,22 @@ describe('a review', () => {
     ]);
   });
 
+  it('that Claude answers as a whole gets that answer in its first thread alone, however many it has', () => {
+    const play = proposed(true);
+    const on = (comment: number) =>
+      remark({ place: { kind: 'thread', comment, path: 'a.js', line: comment, hunk: '' } });
+    read(
+      play,
+      ['review:1'],
+      Array.from({ length: 300 }, (_, index) => on(index + 1)),
+    );
+    const [answer] = answersIn(work(play, 'All of it is rounded. '.repeat(400)));
+    const [first, ...others] = answer?.answers ?? [];
+    expect(first?.body).toContain('All of it is rounded.');
+    expect(others).toHaveLength(299);
+    for (const { body } of others) expect(body).toBe('Claude answered all threads together, in the first of them.');
+  });
+
   it('whose work is stopped is answered with that', () => {
     const play = proposed(true);
     read(play, ['review:1'], [remark()]);

@@ -25,9 +25,10 @@ export function answerReviews(step: Step, requests: readonly Request[], how: Clo
   step.set({ following: { ...following, reviews: { ...following.reviews, open: left } } });
   const own = issue?.identifier ?? null;
   const said = how === 'answered' ? answersByThread(answer ?? '', own) : new Map<number, string>();
-  const count = closed.flatMap(({ places }) => places).length;
+  const threads = [...new Set(closed.flatMap(({ places }) => places).map(({ number }) => number))];
+  const whole = said.size === 0 && answer !== null && answer.trim() !== '' ? replyText(answer, own) : null;
   const bodyOf = (thread: number) =>
-    how === 'answered' ? (said.get(thread) ?? unnamed(answer ?? '', said, count, own)) : UNDONE[how];
+    how === 'answered' ? (said.get(thread) ?? unnamed(whole, thread === threads[0], threads.length)) : UNDONE[how];
   // One that was merged meanwhile is answered all the same.
   for (const number of new Set(closed.map((one) => one.pullRequest ?? following.number))) {
     const here = closed.filter((one) => (one.pullRequest ?? following.number) === number);
@@ -44,9 +45,14 @@ export function answerReviews(step: Step, requests: readonly Request[], how: Clo
   }
 }
 
-/** Claude's answer as a whole, for a thread that it did not name. */
-function unnamed(answer: string, said: ReadonlyMap<number, string>, count: number, own: string | null): string {
-  const whole = said.size === 0 && answer.trim() !== '' ? replyText(answer, own) : null;
+/**
+ * The answer for a thread that Claude did not name. What it answered as a whole is posted once, however many threads there are.
+ * @param whole null: it named others, or said nothing
+ */
+function unnamed(whole: string | null, isFirst: boolean, count: number): string {
   if (whole === null) return 'Claude did not answer this thread separately; its summary is in the live session.';
-  return count === 1 ? whole : `Claude answered all threads together:\n\n${whole}`;
+  if (count === 1) return whole;
+  return isFirst
+    ? `Claude answered all threads together:\n\n${whole}`
+    : 'Claude answered all threads together, in the first of them.';
 }
