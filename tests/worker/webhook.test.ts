@@ -132,7 +132,7 @@ describe('a webhook', () => {
   });
 
   it.each<[string, number, string[]]>([
-    ['what was said last before it', -1_000, ['And add tests.']],
+    ['what was said nearest to it, though more was said since', -1_000, ['And add tests.']],
     ['nothing that was said after it', 60_000, []],
   ])('of a prompt without its activity takes from Linear %s', async (_what, ms, texts) => {
     const thread = newThread();
@@ -149,7 +149,7 @@ describe('a webhook', () => {
       if (!body.includes('SessionPrompts')) return null;
       const nodes = [
         said(id, 'And add tests.', ms),
-        ...(ms < 0 ? [said(crypto.randomUUID(), 'Earlier.', -9_000)] : []),
+        ...(ms < 0 ? [said(crypto.randomUUID(), 'Earlier.', -9_000), said(crypto.randomUUID(), 'Later.', 3_000)] : []),
       ];
       return Response.json({ data: { agentSession: { activities: { nodes } } } });
     };

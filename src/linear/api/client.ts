@@ -215,14 +215,20 @@ export class LinearClient {
   }
 
   /**
-   * What somebody said last in an agent session, as a webhook would have it; null: nobody said anything.
-   * @param since a time in ms since the epoch. @param until as well @throws LinearError
+   * What somebody said in an agent session about then, as a webhook would have it; null: nobody said anything.
+   * @param at in ms since the epoch; of several the nearest to it counts
+   * @param within how much earlier and later it may be, in ms @throws LinearError
    */
-  async lastPrompt(agentSessionId: string, since: number, until: number): Promise<Record<string, unknown> | null> {
-    const asked = { id: agentSessionId, since: new Date(since).toISOString() };
+  async promptAt(
+    agentSessionId: string,
+    at: number,
+    within: { before: number; after: number },
+  ): Promise<Record<string, unknown> | null> {
+    const asked = { id: agentSessionId, since: new Date(at - within.before).toISOString() };
     const { nodes } = (await ask(this.#send, SESSION_PROMPTS, asked)).agentSession.activities;
-    const said = nodes.filter(({ createdAt }) => Date.parse(createdAt) <= until);
-    return said.toSorted((a, b) => Date.parse(a.createdAt) - Date.parse(b.createdAt)).at(-1) ?? null;
+    const apart = ({ createdAt }: { createdAt: string }) => Math.abs(Date.parse(createdAt) - at);
+    const said = nodes.filter(({ createdAt }) => Date.parse(createdAt) <= at + within.after);
+    return said.toSorted((one, other) => apart(one) - apart(other))[0] ?? null;
   }
 
   /** Linear's guess which of these repositories an issue is about; confidence from 0 to 1. */

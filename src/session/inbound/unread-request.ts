@@ -109,7 +109,7 @@ export async function withActivity(
   limitMs: number,
 ): Promise<string | null> {
   const { agentSessionId, at } = prompt;
-  const asked = linear.lastPrompt(agentSessionId, at - SAID_BEFORE_MS, at + CLOCKS_APART_MS);
+  const asked = linear.promptAt(agentSessionId, at, { before: SAID_BEFORE_MS, after: CLOCKS_APART_MS });
   const activity = await inTime(limitMs, asked);
   return activity && prompt.with(activity);
 }
