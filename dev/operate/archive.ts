@@ -180,7 +180,7 @@ export async function putArchive(
   const translated = (text: string) => text.replace(/[0-9a-f]{64}/g, (id) => ids.get(id) ?? id);
   const last = await lastParts(entries());
   const putRows = async (table: string, text: string) => {
-    const rows = linesOf(text, rowSchema).filter((row) => table !== LAST_TABLE || isKnown(row, ids));
+    const rows = linesOf(text, rowSchema).filter((row) => isKnown(table, row, ids));
     for (const part of batches(rows, MOST_ROWS_AT_ONCE)) {
       await api.ask('POST', `/archive/tables/${table}`, z.looseObject({}), { rows: part });
     }
@@ -209,8 +209,13 @@ export async function putArchive(
   return { sessions: names.size, lost: Object.keys(manifest.sessions).filter((id) => !names.has(id)) };
 }
 
-function isKnown({ id }: ArchiveRow, ids: ReadonlyMap<string, string>): boolean {
-  return typeof id === 'string' && [...ids.values()].includes(id);
+/** Columns that name a session. */
+const SESSION_COLUMN: Readonly<Record<string, string>> = { sessions: 'id', pull_requests: 'session_id' };
+
+/** Rows of a session that could not be stored would lead to nothing. */
+function isKnown(table: string, row: ArchiveRow, ids: ReadonlyMap<string, string>): boolean {
+  const column = SESSION_COLUMN[table];
+  return column === undefined || [...ids.values()].some((id) => id === row[column]);
 }
 
 async function manifestOf(entries: AsyncIterable<ReadEntry>): Promise<ArchiveManifest> {

@@ -13,6 +13,7 @@ export const ARCHIVE_TABLES = [
   'outgoing_webhooks',
   'settings',
   'sessions',
+  'pull_requests',
   'claude_usage',
   'claude_windows',
   'audit',

@@ -7,6 +7,7 @@ import { type ArchiveApi, putArchive, type ReadEntry, takeArchive } from '../../
 import worker from '../../src/index.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { putPatch } from '../../src/store/logs.ts';
+import { findPullRequests, notePullRequest } from '../../src/store/pull-requests.ts';
 import { indexSession, listSessions } from '../../src/store/session-index.ts';
 import { findRepository, upsertRepository } from '../../src/store/workspaces/repositories.ts';
 import { init, result, saved } from '../unit/support/session-play.ts';
@@ -68,6 +69,9 @@ it('a backup is restored into an empty deployment, whose ids are others: session
   const repository = { cloneUrl: 'https://git.test/acme/shop.git', baseBranch: 'main', credential };
   const { thread, id } = await finished(outside);
   await upsertRepository(db, ORGANIZATION, 'acme/shop', repository, 1);
+  const pull = { host: 'github.com', repositoryId: 1, workspaceId: ORGANIZATION, branch: 'cyrus/eng-7' };
+  await notePullRequest(db, { ...pull, number: 12, sessionId: id }, 1);
+  await notePullRequest(db, { ...pull, number: 13, sessionId: 'e'.repeat(64) }, 1);
   const entries = await journal(thread);
   const backup = new Map<string, Uint8Array>();
   const manifest = await takeArchive(
@@ -110,6 +114,8 @@ it('a backup is restored into an empty deployment, whose ids are others: session
   expect(await journal(thread)).toEqual(entries);
   expect((await listSessions(db, { limit: 10 })).map((row) => row.id)).toEqual([id]);
   expect((await findRepository(db, ORGANIZATION, 'acme/shop'))?.credential).toEqual(credential);
+  const noted = await findPullRequests(db, 'github.com', { repositoryId: 1, numbers: [12, 13], branches: [] });
+  expect(noted).toEqual([{ sessionId: id, number: 12 }]);
   const keys = (await env.LOGS.list()).objects.map(({ key }) => key);
   expect(keys.toSorted()).toEqual([
     `logs/${id}/0001.jsonl.gz`,

@@ -153,6 +153,14 @@ describe('a webhook of GitHub', () => {
     expect(await followed(thread)).toBe(0);
   });
 
+  it('about a pull request of a session that is none of this deployment is answered, and finds no session', async () => {
+    const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+    const pullRequest = { host: 'github.com', repositoryId: REPOSITORY, number: 12, workspaceId: 'w', branch: 'b' };
+    await notePullRequest(database, { ...pullRequest, sessionId: 'f'.repeat(64) }, 1);
+    const answer = await sendGitHub('pull_request', closed);
+    expect([answer.status, await answer.json()]).toEqual([200, { outcome: 'accepted', sessions: 0 }]);
+  });
+
   it('is refused if no secret is set, and says which', async () => {
     const bindings = { ...env, GITHUB_WEBHOOK_SECRET: '' } as Env;
     const answer = await sendGitHub('pull_request', closed, { bindings });

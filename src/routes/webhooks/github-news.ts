@@ -4,6 +4,7 @@ import { gitHubHost } from '../../github/address.ts';
 import type { PullRequestNews } from '../../github/webhooks/webhook.ts';
 import { openDatabase } from '../../store/database.ts';
 import { findPullRequests } from '../../store/pull-requests.ts';
+import { stubOf } from '../middleware/needs.ts';
 
 /**
  * Every session whose pull request has the news takes them in, once for each delivery. Which sessions these are is known from what
@@ -22,7 +23,9 @@ export async function tellSessions(
   const found = await findPullRequests(database, gitHubHost(config.github.apiUrl), news);
   let told = 0;
   for (const { sessionId, number } of found) {
-    const session = env.ISSUE_SESSION.get(env.ISSUE_SESSION.idFromString(sessionId));
+    const session = stubOf(env, sessionId);
+    // No id of this deployment: no repeat would change that.
+    if (session === null) continue;
     // A delivery may be about several pull requests of a session.
     const key = `github ${deliveryId} ${number}`;
     const outcome = await session.accept({

@@ -22,6 +22,7 @@ const OWN: Record<ArchiveTable, string | null> = {
   outgoing_webhooks: 'workspace_id = ?',
   settings: "scope = 'workspace:' || ?",
   sessions: 'workspace_id = ?',
+  pull_requests: 'workspace_id = ?',
   claude_usage: 'workspace_id = ?',
   claude_windows: null,
   audit: 'workspace_id = ?',
