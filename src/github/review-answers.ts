@@ -15,43 +15,58 @@ export interface ReviewAnswer {
 
 const listSchema = z.array(z.object({ body: z.string().nullish() }));
 const PAGE = 100;
-/** So many pages are looked through for answers that an earlier try posted, the newest first. */
+/**
+ * So many pages are looked through for answers that an earlier try posted: of comments on lines the newest first; those below the pull
+ * request GitHub lists oldest first alone.
+ */
 const MOST_PAGES = 5;
 
 /**
  * Posts the answers that are not there yet. A mark that people do not see tells which are: GitHub has no keys against repeats.
- * @throws GitHubError
+ * @throws GitHubError; if it refuses one of them, after the others
  */
 export async function postAnswers(api: GitHubApi, number: number, answers: readonly ReviewAnswer[]): Promise<void> {
   if (answers.length === 0) return;
   const there = await marksOn(api, number, answers);
-  for (const { key, comment, body } of answers) {
-    if (there.has(key)) continue;
-    const text = { body: `${body}\n\n${markOf(key)}` };
-    const inConversation = () =>
-      api.ask({
-        method: 'POST',
-        path: `${pathOf(api)}/issues/${number}/comments`,
-        what: `answer on pull request #${number}`,
-        body: text,
-        answer: z.unknown(),
-      });
-    if (comment === null) await inConversation();
-    else {
-      try {
-        await api.ask({
-          method: 'POST',
-          path: `${pathOf(api)}/pulls/${number}/comments/${comment}/replies`,
-          what: `answer a thread of pull request #${number}`,
-          body: text,
-          answer: z.unknown(),
-        });
-      } catch (error) {
-        // The comment was deleted meanwhile.
-        if (!(error instanceof GitHubError) || error.kind !== 'not-found') throw error;
-        await inConversation();
-      }
+  let refusal: GitHubError | null = null;
+  for (const answer of answers) {
+    if (there.has(answer.key)) continue;
+    try {
+      await post(api, number, answer);
+    } catch (error) {
+      if (!(error instanceof GitHubError) || error.kind !== 'refused') throw error;
+      refusal ??= error;
     }
+  }
+  if (refusal !== null) throw refusal;
+}
+
+async function post(api: GitHubApi, number: number, { key, comment, body }: ReviewAnswer): Promise<void> {
+  const text = { body: `${body}\n\n${markOf(key)}` };
+  const inConversation = () =>
+    api.ask({
+      method: 'POST',
+      path: `${pathOf(api)}/issues/${number}/comments`,
+      what: `answer on pull request #${number}`,
+      body: text,
+      answer: z.unknown(),
+    });
+  if (comment === null) {
+    await inConversation();
+    return;
+  }
+  try {
+    await api.ask({
+      method: 'POST',
+      path: `${pathOf(api)}/pulls/${number}/comments/${comment}/replies`,
+      what: `answer a thread of pull request #${number}`,
+      body: text,
+      answer: z.unknown(),
+    });
+  } catch (error) {
+    // The comment was deleted meanwhile.
+    if (!(error instanceof GitHubError) || error.kind !== 'not-found') throw error;
+    await inConversation();
   }
 }
 

@@ -4,6 +4,7 @@ import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import type { Config } from '../../src/config/config.ts';
 import { type GitHubApi, gitHubApi } from '../../src/github/access.ts';
 import { readFailures } from '../../src/github/check-failures.ts';
+import { GitHubError } from '../../src/github/errors.ts';
 import { InstallationTokens } from '../../src/github/installation-tokens.ts';
 import { proposePullRequest } from '../../src/github/pull-requests.ts';
 import { readRemarks } from '../../src/github/remarks.ts';
@@ -137,6 +138,19 @@ describe('an answer', () => {
       [second, 'Because.'],
     ]);
     expect(pull?.comments).toHaveLength(1);
+  });
+
+  it('that GitHub refuses keeps none of the others from being posted', async () => {
+    const refusing: GitHubApi = {
+      ...work,
+      ask: (request) => {
+        if (JSON.stringify(request.body ?? '').includes('Refused.')) throw new GitHubError('refused', 'not here');
+        return work.ask(request);
+      },
+    };
+    const answers = ['Refused.', 'Thanks.'].map((body) => ({ key: `k ${body}`, comment: null, body }));
+    await expect(postAnswers(refusing, 1, answers)).rejects.toMatchObject({ kind: 'refused' });
+    expect(stage.github.pulls()[0]?.comments.map(({ body }) => body)).toEqual([expect.stringContaining('Thanks.')]);
   });
 
   it('goes below the pull request if the thread was deleted', async () => {
