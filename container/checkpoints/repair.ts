@@ -8,6 +8,7 @@ import { CheckpointStoreError } from '../gateway/checkpoint-client.ts';
 import { finishClone, isOfMirror, isUnfinishedClone, syncClone } from '../git/clone.ts';
 import { GitError, git, tellsOfDamage } from '../git/git.ts';
 import { HostAwayError } from '../git/host-patience.ts';
+import { killedGitIn } from '../git/killed-git.ts';
 import { withLock } from '../git/mirror.ts';
 import { inWorktree } from '../git/workspace-plan.ts';
 import { log } from '../log.ts';
@@ -24,6 +25,8 @@ import { fetchCheckpoint, RestoreError, restoreRepository } from './restore.ts';
  */
 export async function repairRepository(context: IncarnationContext, isSuspect = false): Promise<boolean> {
   const { plan, paths } = context;
+  const broken = join(plan.worktree, '.git');
+  const aside = join(paths.dir, 'git.aside');
   return await withLock(paths.worktree, async () => {
     if (context.isOver || !(await exists(plan.worktree))) return false;
     const isGone = await isBroken(context);
@@ -33,18 +36,29 @@ export async function repairRepository(context: IncarnationContext, isSuspect = 
     try {
       const checkpoint = await fetchCheckpoint(context, manifest);
       await withLock(plan.mirror, async () => {
-        const broken = join(plan.worktree, '.git');
-        const aside = join(paths.dir, 'git.aside');
-        await rm(aside, { recursive: true, force: true });
-        if (await exists(broken)) await rename(broken, aside);
+        // What a server that was killed left half made is nobody's; what it was to replace is aside already.
+        if (await isUnfinishedClone(plan)) await rm(broken, { recursive: true, force: true });
+        else {
+          await rm(aside, { recursive: true, force: true });
+          if (await exists(broken)) await rename(broken, aside);
+        }
         await restoreRepository(plan, checkpoint, paths.bundle);
       });
     } catch (error) {
       const known = [GitError, RestoreError, CheckpointStoreError, HostAwayError];
       if (!known.some((kind) => error instanceof kind)) throw error;
-      // No later attempt can do better: the work continues from what is there.
-      if (error instanceof RestoreError && !context.isOver && (await isUnfinishedClone(plan))) await finishClone(plan);
+      const killed = killedGitIn(error);
+      if (!context.isOver && (await isUnfinishedClone(plan))) {
+        // No later attempt can do better: the work continues from what is there.
+        if (error instanceof RestoreError && killed === null) await finishClone(plan);
+        else {
+          // A later one can: until then it is as broken as before, and nobody takes what is half made for the work.
+          await rm(broken, { recursive: true, force: true });
+          if (await exists(aside)) await rename(aside, broken);
+        }
+      }
       if (!context.isOver) log('checkpoint.repair.failed', { sessionId: context.sessionId, error });
+      if (killed !== null) throw killed;
       return false;
     }
     const state = isGone ? 'missing' : 'damaged';

@@ -35,7 +35,7 @@ export async function againIfKilled<T>(
     try {
       return await act();
     } catch (error) {
-      if (signal.aborted || tries === MOST_TRIES || !isOfKilledGit(error)) throw error;
+      if (signal.aborted || tries === MOST_TRIES || killedGitIn(error) === null) throw error;
       log('git.command.repeated', { tries, error });
       await pause(fullBackoff(RETRIES, tries), signal);
       await onRetry(error);
@@ -43,9 +43,10 @@ export async function againIfKilled<T>(
   }
 }
 
-function isOfKilledGit(error: unknown): boolean {
+/** The git that was killed from outside (`diedFromOutside`), where an error came of that; null: it did not. */
+export function killedGitIn(error: unknown): GitError | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof GitError) return diedFromOutside(cause);
+    if (cause instanceof GitError) return diedFromOutside(cause) ? cause : null;
   }
-  return false;
+  return null;
 }

@@ -21,6 +21,7 @@ import { EventJournal } from '../events/journal.ts';
 import { openAccess } from '../gateway/session-access.ts';
 import { isUnfinishedClone } from '../git/clone.ts';
 import { GitError } from '../git/git.ts';
+import { againIfKilled } from '../git/killed-git.ts';
 import { makeHooks } from '../hooks/hooks.ts';
 import { Refusal } from '../http.ts';
 import type { SessionPaths } from '../paths.ts';
@@ -268,7 +269,7 @@ export class Incarnation {
 
   async #isRepaired(): Promise<boolean> {
     try {
-      return await repairRepository(this.#context);
+      return await againIfKilled(this.#context.signal, () => repairRepository(this.#context));
     } catch (error) {
       // Git failed for another reason, so nobody knows whether it is broken: the preparation goes on from what is there.
       if (error instanceof GitError) return false;

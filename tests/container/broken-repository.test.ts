@@ -1,6 +1,6 @@
 /** The repository in the worktree is damaged, by Claude or what it ran, in all the ways in which that is done. */
 import { execFileSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { withFakeGit } from './fake-git.ts';
@@ -112,5 +112,70 @@ test('a server that starts again continues from the repository that is there, th
     expect(saved.pushed).toBe(true);
     const git = (...args: string[]) => execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' });
     expect(git('rev-parse', 'mine').trim()).toBe(first.head);
+  });
+});
+
+/** Runs while the server's git cannot take in a checkpoint's bundle, until the file `away` in the folder is removed. */
+async function withoutBundles(how: (folder: string) => string, test: (folder: string) => Promise<void>) {
+  const script = (folder: string) => `if [ -e '${folder}/away' ]; then case "$*" in
+  *"bundle unbundle"*) ${how(folder)};;
+  *"fetch"*${'1'.repeat(40)}*) echo "fatal: unable to access 'x': Could not resolve host: x" >&2; exit 128;;
+  esac; fi`;
+  await withFakeGit(script, test);
+}
+
+/** Every commit and every file is there. */
+function isWhole(first: { head: string }): void {
+  const git = (...args: string[]) => execFileSync('git', args, { cwd: stage.worktree('shop-1'), encoding: 'utf8' });
+  expect(git('rev-list', 'HEAD')).toContain(first.head);
+  expect(git('ls-tree', '-r', '--name-only', 'HEAD')).toMatch(/^one$[\s\S]*^two$/m);
+}
+
+test('a repository that cannot be recreated while the git host is away is recreated later, and nothing half made is taken for the work', async () => {
+  const lacks = `echo "error: Repository lacks these prerequisite commits:" >&2; echo "error: ${'1'.repeat(40)}" >&2; exit 1`;
+  await withoutBundles(
+    () => lacks,
+    async (folder) => {
+      const first = await firstTurn('echo one > one; git add .; git commit -qm One');
+      await writeFile(join(folder, 'away'), '');
+      await stage.prompt('shop-1', run('rm -rf .git', 'echo two > two'), 2);
+      const second = await stage.event('saved', ({ turn }) => turn === 2, 60_000);
+      expect(second.problem).toContain('could not be saved');
+      expect(stage.gateway.checkpoint?.worktree.branchHead).toBe(first.head);
+      await rm(join(folder, 'away'));
+      await stage.prompt('shop-1', run('echo three > three'), 3);
+      const saved = await stage.event('saved', ({ turn }) => turn === 3, 60_000);
+      expect(saved.pushed).toBe(true);
+      isWhole(first);
+    },
+  );
+});
+
+test('a repository is recreated once more if a git was killed over it', async () => {
+  const once = (folder: string) => `rm '${folder}/away'; kill -9 $$`;
+  await withoutBundles(once, async (folder) => {
+    const first = await firstTurn('echo one > one; git add .; git commit -qm One');
+    await writeFile(join(folder, 'away'), '');
+    await stage.prompt('shop-1', run('rm -rf .git', 'echo two > two'), 2);
+    const saved = await stage.event('saved', ({ turn }) => turn === 2, 60_000);
+    expect(saved.pushed).toBe(true);
+    isWhole(first);
+  });
+});
+
+test('a server that starts again loses no file though a git was killed over the repository that it recreates', async () => {
+  const once = (folder: string) => `rm '${folder}/away'; kill -9 $$`;
+  await withoutBundles(once, async (folder) => {
+    const first = await firstTurn('echo one > one; git add .; git commit -qm One');
+    await stage.restart();
+    await writeFile(join(stage.worktree('shop-1'), 'two'), 'two\n');
+    await rm(join(stage.worktree('shop-1'), '.git'), { recursive: true });
+    await writeFile(join(folder, 'away'), '');
+    await stage.restart();
+    await stage.start('shop-1');
+    await stage.prompt('shop-1', run('echo three > three'), 2);
+    const saved = await stage.event('saved', ({ turn }) => turn === 2, 60_000);
+    expect(saved.pushed).toBe(true);
+    isWhole(first);
   });
 });
