@@ -3,12 +3,14 @@ import { env } from 'cloudflare:workers';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import * as z from 'zod';
 import { sessionPageSchema } from '../../src/protocol/api.ts';
+import type { JournalEntry } from '../../src/protocol/journal.ts';
 import {
   MOST_SHARE_LINKS,
   newShareLinkSchema,
   SHARE_HEADER,
   shareLinksSchema,
 } from '../../src/protocol/share-links.ts';
+import { sharedPage } from '../../src/session/viewers/shared-page.ts';
 import { pageOfAudit } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { spyOnLog } from '../support/log-spy.ts';
@@ -95,6 +97,29 @@ describe('a share link', () => {
     expect(shown).not.toMatch(/ghp_|ada:secret|Acme/);
     const { session } = z.object({ session: z.record(z.string(), z.unknown()) }).parse(JSON.parse(shown));
     for (const field of ['windows', 'alert', 'readOnly', 'background']) expect(session).not.toHaveProperty(field);
+  });
+
+  it('shows neither what a turn cost nor what runs in the background', async () => {
+    const page = sessionPageSchema.parse(JSON.parse((await look((await made()).secret)).text));
+    const words = { text: 'Done.', durationMs: 1, usage: null, costUsd: 4.25, numTurns: 2 };
+    const work = {
+      branch: 'b',
+      head: 'a'.repeat(40),
+      commits: [],
+      files: [],
+      newCommits: 0,
+      pushed: true,
+      patchBytes: 1,
+    };
+    const ended = { isError: false, terminalReason: 'completed', apiError: null, promptIds: [], deniedTools: [] };
+    const entries: JournalEntry[] = [
+      { seq: 8, at: 1, turn: 1, kind: 'result', ...words, ...ended },
+      { seq: 9, at: 1, turn: 1, kind: 'turn-ended', ...words, outcome: 'completed', reason: 'completed' },
+      { seq: 10, at: 1, turn: 1, kind: 'saved', ...work, background: { commands: ['dev-server'], endAfterMs: 1 } },
+    ];
+    const shown = JSON.stringify(sharedPage({ ...page, entries }));
+    expect(shown).toContain('Done.');
+    expect(shown).not.toMatch(/4\.25|dev-server/);
   });
 
   it('is made, listed and ended by who may work in the session alone', async () => {

@@ -48,6 +48,10 @@ function sharedEntry(entry: JournalEntry): JournalEntry {
     return { seq, at, turn, kind: 'notice', level: 'info', text: 'Not part of the shared view.' };
   }
   if (entry.kind === 'claude-started') return { ...entry, tools: [], mcpServers: [] };
-  if (entry.kind === 'saved') return { ...entry, patchBytes: null, shared: [] };
+  if (entry.kind === 'turn-ended' || entry.kind === 'result') return { ...entry, costUsd: null };
+  if (entry.kind === 'saved') {
+    const { background: _, ...rest } = entry;
+    return { ...rest, patchBytes: null, shared: [] };
+  }
   return entry;
 }
