@@ -154,6 +154,23 @@ describe('a share link', () => {
     expect(JSON.stringify(noted)).not.toContain(link.secret);
   });
 
+  it('that is made by who has the password is in the audit log of the session’s workspace, and none of a session that is not there', async () => {
+    const authorization = `Basic ${btoa(`ada:${env.ACCESS_PASSWORD}`)}`;
+    const holder = new Browser(bindingsOf({ SIGN_IN: 'password' }), { authorization }, SECURE_ORIGIN);
+    const missing = env.ISSUE_SESSION.idFromName(crypto.randomUUID()).toString();
+    const statuses = [];
+    for (const session of [id, missing]) {
+      const made = { method: 'POST', body: JSON.stringify({ days: 1 }), headers: json };
+      statuses.push((await holder.open(`/api/sessions/${session}/share-links`, made)).status);
+    }
+    expect(statuses).toEqual([201, 404]);
+    const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
+    const noted = async (workspaceId: string | null) =>
+      (await pageOfAudit(database, { workspaceId, limit: 10, action: 'session.shared' })).map(({ details }) => details);
+    expect(await noted(acme.id)).toMatchObject([{ session: id }]);
+    expect(JSON.stringify(await noted(null))).not.toContain(missing);
+  });
+
   it('is refused for no time, for too long, and beyond so many', async () => {
     expect((await share(0)).status).toBe(400);
     expect((await share(91)).status).toBe(400);

@@ -26,12 +26,14 @@ shareLinks.post('/:id/share-links', needsSession('session.work'), async (c) => {
   if (!body.success) {
     return c.json({ error: 'bad_request', message: z.prettifyError(body.error) } satisfies ApiError, 400);
   }
+  const whose = await c.var.session.whose();
+  if (whose === null) return c.json(NO_SUCH_SESSION, 404);
   const secret = toBase64Url(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
   const now = Date.now();
   const by = c.var.person.name;
   const link = { id: crypto.randomUUID(), by, createdAt: now, expiresAt: now + body.data.days * DAY_MS };
   // Noted before it works: no link is good that the audit log does not know.
-  await note(c, 'session.shared', { link: link.id, days: body.data.days });
+  await note(c, whose.workspaceId, 'session.shared', { link: link.id, days: body.data.days });
   const added = await c.var.session.addShareLink({ ...link, secretHash: await hashOf(secret) });
   if (added === 'no-such-session') return c.json(NO_SUCH_SESSION, 404);
   if (added === 'too-many') {
@@ -47,16 +49,18 @@ shareLinks.delete('/:id/share-links/:link', needsSession('session.work'), async 
     const message = 'This session has no share link with this id.';
     return c.json({ error: 'no_such_share_link', message } satisfies ApiError, 404);
   }
-  await note(c, 'session.unshared', { link: id });
+  await note(c, (await c.var.session.whose())?.workspaceId ?? null, 'session.unshared', { link: id });
   return c.body(null, 204);
 });
 
+/** @param workspaceId the session's, also where an owner was let in without a look at it */
 async function note(
   c: PeopleContext,
+  workspaceId: string | null,
   action: 'session.shared' | 'session.unshared',
   facts: { link: string; days?: number },
 ): Promise<void> {
-  const { person, workspaceId } = c.var;
+  const { person } = c.var;
   const { encryptionKey } = readConfig(c.env);
   const details = { session: c.req.param('id') ?? '', name: person.name, ...facts };
   await audit(openDatabase(c.env.DB, encryptionKey), {
