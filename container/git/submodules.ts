@@ -8,6 +8,7 @@ import { mkdir, readText, rm, writeFile } from '../files/inside.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
 import { complaint, FETCH_REFSPEC, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
+import { againIfKilled, diedFromOutside } from './killed-git.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
 
 const FETCH_TIMEOUT_MS = 10 * 60_000;
@@ -90,6 +91,16 @@ async function namedSubmodules(plan: WorkspacePlan): Promise<Submodule[]> {
 
 /** @returns why it is empty, or not at its commit; null if nothing is to be told */
 async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string | null> {
+  try {
+    return await againIfKilled(plan.signal, () => bringOnce(plan, submodule, true));
+  } catch (error) {
+    if (!(error instanceof GitError)) throw error;
+    return await bringOnce(plan, submodule, false);
+  }
+}
+
+/** @param mayThrow whether a git that was killed is the caller's: what it leaves is begun again. Else it is told like any other failure. */
+async function bringOnce(plan: WorkspacePlan, submodule: Submodule, mayThrow: boolean): Promise<string | null> {
   const { path, commit } = submodule;
   const folder = join(plan.worktree, path);
   const shown = path.replace(/\p{Cc}/gu, '?').slice(0, 300);
@@ -130,6 +141,7 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
     if (!(error instanceof GitError)) throw error;
     // The end of the session cut it off: the mark tells the next life to begin again.
     if (plan.signal.aborted) return null;
+    if (mayThrow && diedFromOutside(error)) throw error;
     log('git.submodule.failed', { path: shown, error });
     if (isThere) return `The submodule ${shown} could not be brought to ${commit.slice(0, 10)}: ${complaint(error)}.`;
     await rm(join(folder, '.git'), { force: true });

@@ -1,6 +1,6 @@
 /** The server ends while it makes a session's repository: what is half made is never taken for the session's work. */
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
@@ -71,11 +71,8 @@ test('a first checkout that the end of the server cut off is begun again, and no
   expect(git('status', '--porcelain')).toBe('');
 });
 
-test.each([
-  ['fetched', '--update-shallow --no-tags http', ':'],
-  ['checked out', 'checkout --quiet --detach', 'echo half > lib.txt'],
-])('a submodule is whole though the server ended while it was %s', async (_when, words, before) => {
-  stage = await setStage({ config: { shutdownMs: 500 } });
+/** A repository `acme/app` with a submodule `lib` of two files. */
+async function makeAppWithLib(): Promise<void> {
   const repository = async (name: string, files: Record<string, string>) => {
     const author = { name: 'Ada', email: 'ada@acme.example' };
     const commits = [{ message: `Begin ${name}`, author, at: 1_780_000_000, files }];
@@ -88,6 +85,32 @@ test.each([
   const script = `git clone -q "$1" "$3"; cd "$3"; git -c protocol.file.allow=always submodule --quiet add "$2" lib
     git config -f .gitmodules submodule.lib.url ../lib.git; git -c user.name=P -c user.email=p@example.com commit -qam Lib; git push -q origin HEAD`;
   execFileSync('bash', ['-euc', script, 'bash', app, lib, clone]);
+}
+
+test.each([
+  ['fetched', '--update-shallow --no-tags http', ':'],
+  ['checked out', 'checkout --quiet --detach', 'echo half > lib.txt'],
+])('a submodule is whole though the git was killed by which it was %s', async (_when, words, before) => {
+  stage = await setStage();
+  await makeAppWithLib();
+  const script = (folder: string) => `case "$*" in *"${words}"*)
+  if [ ! -e '${folder}/killed' ]; then ${before}; touch '${folder}/killed'; kill -9 $$; fi;;
+esac`;
+  await withFakeGit(script, async (folder) => {
+    await stage.start('shop-1', { repository: { fullName: 'acme/app', pushed: null } });
+    await stage.event('ready', undefined, 60_000);
+    expect(existsSync(join(folder, 'killed'))).toBe(true);
+  });
+  expect(readFileSync(join(stage.worktree('shop-1'), 'lib', 'lib.txt'), 'utf8')).toBe('lib\n');
+  expect(git('status', '--porcelain')).toBe('');
+});
+
+test.each([
+  ['fetched', '--update-shallow --no-tags http', ':'],
+  ['checked out', 'checkout --quiet --detach', 'echo half > lib.txt'],
+])('a submodule is whole though the server ended while it was %s', async (_when, words, before) => {
+  stage = await setStage({ config: { shutdownMs: 500 } });
+  await makeAppWithLib();
   await withHangingGit(words, before, async (hangs) => {
     await stage.start('shop-1', { repository: { fullName: 'acme/app', pushed: null } });
     await hangs();
