@@ -10,7 +10,7 @@ import { elapsedMs, pause, steadyNow } from '../clock.ts';
 import { mkdir, rm, writeFile } from '../files/inside.ts';
 import { CheckpointStoreError, getObject, sha256 } from '../gateway/checkpoint-client.ts';
 import type { GatewayAccess } from '../gateway/request.ts';
-import { finishClone, makeClone } from '../git/clone.ts';
+import { finishClone, type Missing, makeClone } from '../git/clone.ts';
 import { complaint, GitError, type GitOptions, git, gitSays, remoteFailure } from '../git/git.ts';
 import { HostAwayError } from '../git/host-patience.ts';
 import { inMirror, inWorktree, type WorkspacePlan } from '../git/workspace-plan.ts';
@@ -126,7 +126,7 @@ export async function restoreWorktree(
 ): Promise<void> {
   const { commit, index } = checkpoint.manifest.worktree;
   const worktree = inWorktree(plan);
-  await rebuild(plan, checkpoint, bundlePath, async () => {
+  await rebuild(plan, checkpoint, bundlePath, 'files', async () => {
     const settings: [string, string][] = [
       ['checkout.workers', '0'],
       ['core.protectNTFS', 'false'],
@@ -149,7 +149,7 @@ export async function restoreRepository(
   checkpoint: FetchedCheckpoint,
   bundlePath: string,
 ): Promise<void> {
-  await rebuild(plan, checkpoint, bundlePath, async () => {
+  await rebuild(plan, checkpoint, bundlePath, 'commits', async () => {
     const options: GitOptions = { ...inWorktree(plan), timeoutMs: CHECKOUT_TIMEOUT_MS };
     // Not refreshed: that would read files, by whatever filter Claude may have set meanwhile.
     await git(['read-tree', checkpoint.manifest.worktree.index], options);
@@ -158,12 +158,14 @@ export async function restoreRepository(
 
 /**
  * Makes the worktree's repository from a checkpoint: objects, HEAD and branches.
+ * @param missing as for `makeClone`
  * @param fill makes the index and the files, once HEAD and the branches are set
  */
 async function rebuild(
   plan: WorkspacePlan,
   { manifest, bundles }: FetchedCheckpoint,
   bundlePath: string,
+  missing: Missing,
   fill: () => Promise<void>,
 ): Promise<void> {
   const { head, headRef, branchHead } = manifest.worktree;
@@ -172,7 +174,7 @@ async function rebuild(
   // What the next bundle builds on must be reachable.
   const ref = 'refs/cyrus/restore';
   try {
-    await makeClone(plan, (await git(base, inMirror(plan))).trim());
+    await makeClone(plan, (await git(base, inMirror(plan))).trim(), missing);
     for (const bundle of bundles) {
       await writeFile(bundlePath, bundle, { mode: 0o640 });
       const [found = ''] = (await unbundle(plan, worktree, bundlePath)).split(' ');

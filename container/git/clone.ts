@@ -14,12 +14,16 @@ const ORIGIN = 'refs/remotes/origin/';
 /** Some hundred thousand commits, and a few folders: a session may have written these files. */
 const MAX_SHALLOW_BYTES = 16 * 1024 * 1024;
 const MAX_ALTERNATES_BYTES = 64 * 1024;
+const MAX_MARK_BYTES = 100;
 /** A host's history is cut at fewer commits; what is longer was written by somebody else, and stays as it is. */
 const MOST_SHALLOW = 10_000;
 const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
-/** In a repository to which its maker has still something to add: the work's commits, or the files of the checkout. */
+/** In a repository to which its maker has still something to add. It says what. */
 const UNFINISHED_MARK = 'cyrus-unfinished';
+
+/** What a new clone still lacks: `files` of a checkout, so that what is beside it is nobody's work; or `commits` of work whose files are there. */
+export type Missing = 'files' | 'commits';
 
 /** A ref as the mirror has it. */
 interface MirrorRef {
@@ -35,9 +39,10 @@ interface MirrorRef {
  * It counts as unfinished until `finishClone` is called: a server that was killed before begins again.
  * To be called under the mirror's lock; what is at `<worktree>/.git` must have been put aside.
  * @param head commit at which the session's branch begins
+ * @param missing what its maker adds before it calls `finishClone`
  * @throws GitError if the mirror cannot be read
  */
-export async function makeClone(plan: WorkspacePlan, head: string): Promise<void> {
+export async function makeClone(plan: WorkspacePlan, head: string, missing: Missing): Promise<void> {
   const { branch, baseBranch } = plan;
   const [refs, shallow] = await Promise.all([mirrorRefs(plan), shallowFile(plan.mirror)]);
   const gitDir = join(plan.worktree, '.git');
@@ -56,7 +61,7 @@ export async function makeClone(plan: WorkspacePlan, head: string): Promise<void
   await Promise.all([
     put('HEAD', `ref: refs/heads/${branch}\n`),
     put('config', configuration(plan)),
-    put(UNFINISHED_MARK, ''),
+    put(UNFINISHED_MARK, missing),
     put('objects/info/alternates', `${join(plan.mirror, 'objects')}\n`),
     put('packed-refs', packedRefs([...refs, ...local])),
     ...(base ? [put('refs/remotes/origin/HEAD', `ref: ${base.name}\n`)] : []),
@@ -73,6 +78,12 @@ export async function finishClone(plan: WorkspacePlan): Promise<void> {
 /** Whether `makeClone` made the repository and `finishClone` was never called: what is in it is not the session's work. */
 export async function isUnfinishedClone(plan: WorkspacePlan): Promise<boolean> {
   return await exists(join(plan.worktree, '.git', UNFINISHED_MARK));
+}
+
+/** Whether a checkout was cut off, so that nothing in the worktree is anybody's work. */
+export async function isCutOffCheckout(plan: WorkspacePlan): Promise<boolean> {
+  const mark = await readText(join(plan.worktree, '.git', UNFINISHED_MARK), MAX_MARK_BYTES).catch(() => null);
+  return mark === ('files' satisfies Missing);
 }
 
 /**

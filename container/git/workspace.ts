@@ -11,7 +11,7 @@ import { rename, rm } from '../files/inside.ts';
 import type { SessionAccess } from '../gateway/session-access.ts';
 import { log } from '../log.ts';
 import { exists, type SessionPaths } from '../paths.ts';
-import { finishClone, isUnfinishedClone, makeClone, syncClone } from './clone.ts';
+import { finishClone, isCutOffCheckout, isUnfinishedClone, makeClone, syncClone } from './clone.ts';
 import { neverCommitted } from './excludes.ts';
 import { complaint, GitError, type GitRemote, git, gitSays, tellsOfDamage, withoutFilters } from './git.ts';
 import { untilHostAnswers } from './host-patience.ts';
@@ -134,7 +134,7 @@ async function checkOut(plan: WorkspacePlan): Promise<string> {
       git(['check-ref-format', '--branch', branch], mirror),
     ]);
     const start = onRemote ? remoteBranch : `refs/remotes/origin/${baseBranch}`;
-    await makeClone(plan, (await git(['rev-parse', '--verify', `${start}^{commit}`], mirror)).trim());
+    await makeClone(plan, (await git(['rev-parse', '--verify', `${start}^{commit}`], mirror)).trim(), 'files');
     // As many processes as processors; a checkout of many files is the longest step of a start.
     const settings: [string, string][] = [['checkout.workers', '0']];
     await git(['reset', '--quiet', '--hard'], { ...inWorktree(plan), settings, timeoutMs: CHECKOUT_TIMEOUT_MS });
@@ -155,6 +155,8 @@ async function checkOut(plan: WorkspacePlan): Promise<string> {
 /** What git does not take for a worktree any more may still hold work: it is put aside, not deleted. */
 async function putAside(plan: WorkspacePlan): Promise<void> {
   if (!(await exists(plan.worktree))) return;
+  // What was put aside before may be work.
+  if (await isCutOffCheckout(plan)) return await rm(plan.worktree, { recursive: true, force: true });
   await rm(`${plan.worktree}.aside`, { recursive: true, force: true });
   await rename(plan.worktree, `${plan.worktree}.aside`);
 }

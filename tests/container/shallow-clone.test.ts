@@ -49,7 +49,7 @@ async function cloned(): Promise<{ plan: WorkspacePlan; head: string }> {
     bundlePath: join(folder, 'base.bundle'),
     signal: new AbortController().signal,
   };
-  await makeClone(plan, head);
+  await makeClone(plan, head, 'files');
   return { plan, head };
 }
 

@@ -1,7 +1,7 @@
 /** The server ends while it makes a session's repository: what is half made is never taken for the session's work. */
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { withFakeGit } from './fake-git.ts';
@@ -86,6 +86,20 @@ async function makeAppWithLib(): Promise<void> {
     git config -f .gitmodules submodule.lib.url ../lib.git; git -c user.name=P -c user.email=p@example.com commit -qam Lib; git push -q origin HEAD`;
   execFileSync('bash', ['-euc', script, 'bash', app, lib, clone]);
 }
+
+test('a checkout that is cut off does not take the place of work that was put aside', async () => {
+  stage = await setStage({ config: { shutdownMs: 500 } });
+  const worktree = stage.worktree('shop-1');
+  await mkdir(worktree, { recursive: true });
+  await writeFile(join(worktree, 'work'), 'of a session whose repository is gone');
+  await withHangingGit('reset --quiet --hard', 'echo half > README.md', async (hangs) => {
+    await stage.start('shop-1');
+    await hangs();
+    await stage.restart();
+  });
+  await eventually(isReady, READY);
+  expect(await readFile(join(`${worktree}.aside`, 'work'), 'utf8')).toBe('of a session whose repository is gone');
+});
 
 test.each([
   ['fetched', '--update-shallow --no-tags http', ':'],
