@@ -151,7 +151,10 @@ export async function setStage(options: StageOptions = {}): Promise<Stage> {
       const disk = `${config.root}.at-death`;
       gateway.away = true;
       // What the server would still write while it closes is not on this copy.
-      await promisify(execFile)('cp', ['-a', config.root, disk]);
+      await promisify(execFile)('cp', ['-a', config.root, disk]).catch((error: unknown) => {
+        // The server goes on meanwhile: what it removes while the copy is made is not on it.
+        if (!String(error).includes('No such file or directory')) throw error;
+      });
       await server.close();
       await rm(config.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
       await rename(disk, config.root);

@@ -5,7 +5,18 @@ import { CheckCopy } from './check-copy.ts';
 const PAGES = ['README.md', 'CONTRIBUTING.md', 'AGENTS.md', 'SECURITY.md', 'CHANGELOG.md', 'LICENSE'];
 const copy = new CheckCopy('dev/checks/documents.ts', [
   ...PAGES,
-  ...['docs', 'src', 'container', 'dev', 'tests', '.github', '.ci', 'wrangler.toml', 'package.json'],
+  ...[
+    'docs',
+    'src',
+    'container',
+    'dev',
+    'tests',
+    '.github',
+    '.ci',
+    'wrangler.toml',
+    'package.json',
+    '.dev.vars.example',
+  ],
 ]);
 afterAll(() => copy.remove());
 const INSTALL = 'docs/install.md';

@@ -25,9 +25,9 @@ describe('the size of the Worker', () => {
     expect(stdout).toMatch(/^The Worker has \d+\.\d kB gzip/);
   });
 
-  it('fails the rehearsal of a deploy above 400 kB gzip', () => {
-    const { status, stderr } = check(randomBytes(400_001));
+  it('fails the rehearsal of a deploy above 450 kB gzip', () => {
+    const { status, stderr } = check(randomBytes(450_001));
     expect(status).toBe(1);
-    expect(stderr).toContain('the limit is 400.0 kB');
+    expect(stderr).toContain('the limit is 450.0 kB');
   });
 });
