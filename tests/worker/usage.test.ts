@@ -7,6 +7,8 @@ import { gatewayApp } from '../../src/routes/gateway/index.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { addUsage, type UsageSum } from '../../src/store/usage.ts';
 import { spyOnLog } from '../support/log-spy.ts';
+import { ORGANIZATION } from './support/linear-webhook.ts';
+import { registerWorkspace } from './support/sessions.ts';
 import { AT_WORK } from './support/standing.ts';
 
 const app = new Hono<{ Bindings: Env }>().route('/api/admin', admin);
@@ -69,8 +71,10 @@ describe('what was used', () => {
     expect((await ask('/claude/probe', 'POST')).status).toBe(200);
   });
 
-  it('is no secret about who waits', async () => {
-    expect((await ask('/workspaces/nobody/queue')).json).toEqual({ sessionsAtOnce: 10, working: [], waiting: [] });
+  it('shows who works and who waits in a workspace, also if nobody does', async () => {
+    await registerWorkspace();
+    const queue = (await ask(`/workspaces/${ORGANIZATION}/queue`)).json;
+    expect(queue).toMatchObject({ sessionsAtOnce: 10, working: [], waiting: [] });
   });
 
   it('answers a request for the queue under its old name with the new one', async () => {
