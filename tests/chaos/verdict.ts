@@ -29,7 +29,7 @@ const OPENED_IN_VAIN = 'This was answered in another thread.';
 /** What was asked before a stop, and arrived after it, has no turn. */
 const STOPPED_BEFORE = 'This was asked before the work was stopped';
 /** An answer to a question that is closed changes nothing, and its thread is told so. */
-const ANSWERED_LATE = /^That question (?:is not open any more|was answered before), /;
+const ANSWERED_LATE = /^That question (?:is no longer open|was answered before), /;
 const MARK = /h\d+x\d+x/g;
 
 export function judge(evidence: Evidence): Verdict {
