@@ -8,7 +8,7 @@ export interface Activity {
   toolRunning: boolean;
   lastOutputAt: number;
   idleSince: number;
-  /** So long Claude's API may be silent before a request is given up: until then the CLI has nothing to say either. In ms. */
+  /** How long Claude's API may be silent before the gateway gives up a request, in ms. Until then the CLI may be silent, too. */
   apiSilenceMs: number;
 }
 

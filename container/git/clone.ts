@@ -20,7 +20,7 @@ const MOST_SHALLOW = 10_000;
 const COMMIT_ID = /^[0-9a-f]{40}(?:[0-9a-f]{24})?$/;
 
 /** In a repository to which its maker has still something to add. It says what. */
-const UNFINISHED_MARK = 'cyrus-unfinished';
+export const UNFINISHED_MARK = 'cyrus-unfinished';
 
 /** What a new clone still lacks: `files` of a checkout, so that what is beside it is nobody's work; or `commits` of work whose files are there. */
 export type Missing = 'files' | 'commits';

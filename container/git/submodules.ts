@@ -7,6 +7,7 @@ import { dirname, join, relative, sep } from 'node:path';
 import { mkdir, readText, rm, writeFile } from '../files/inside.ts';
 import { log } from '../log.ts';
 import { exists } from '../paths.ts';
+import { UNFINISHED_MARK } from './clone.ts';
 import { complaint, FETCH_REFSPEC, GitError, type GitOptions, git, gitSays, withoutFilters } from './git.ts';
 import { againIfKilled, diedFromOutside } from './killed-git.ts';
 import { inWorktree, type WorkspacePlan } from './workspace-plan.ts';
@@ -17,8 +18,6 @@ const MAX_SUBMODULES = 50;
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*(\/[A-Za-z0-9_][A-Za-z0-9._-]*)*$/;
 /** File in a submodule's repository: the commit that was checked out for Claude. */
 const GIVEN = 'cyrus-commit';
-/** File in a submodule's repository whose first checkout is not complete: a server that was killed meanwhile begins again. */
-const UNFINISHED_MARK = 'cyrus-unfinished';
 /** A commit's id and a line feed. */
 const MAX_ID_BYTES = 100;
 
@@ -99,7 +98,7 @@ async function bring(plan: WorkspacePlan, submodule: Submodule): Promise<string 
   }
 }
 
-/** @param mayThrow whether a git that was killed is the caller's: what it leaves is begun again. Else it is told like any other failure. */
+/** @param mayThrow whether a killed git is thrown to the caller, who tries again. Otherwise it is reported like any other failure. */
 async function bringOnce(plan: WorkspacePlan, submodule: Submodule, mayThrow: boolean): Promise<string | null> {
   const { path, commit } = submodule;
   const folder = join(plan.worktree, path);

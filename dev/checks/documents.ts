@@ -117,7 +117,7 @@ function commands(): Command[] {
       const [part = ''] = command.split(/\s#\s/);
       const found = /npm (?:run )?(?:--silent )?([a-z][\w:-]*)(?: -- (.*))?/.exec(part);
       const [, script = '', rest = ''] = found ?? [];
-      // What follows a second `--` is for a program that the command is told of.
+      // The command passes what follows a second `--` to the program that it runs.
       const [own = ''] = rest.split(/\s--\s/);
       const options = [...own.matchAll(/(?<![\w=-])--([a-z][\w-]*)/g)].map(([, option = '']) => option);
       return script === '' || options.length === 0 ? [] : [{ document, line, script, options }];

@@ -1,6 +1,6 @@
 /**
  * The webhooks of the stand-in's App: signed, sent once, and kept in a list (docs.github.com/en/webhooks). As with GitHub nothing is
- * repeated by itself; a repeat bears the same `X-GitHub-Delivery`. Tests have them held, reordered, lost or sent again.
+ * repeated by itself; a repeat has the same `X-GitHub-Delivery`. Tests have them held, reordered, lost or sent again.
  */
 import { createHmac, randomUUID } from 'node:crypto';
 import { z } from 'zod';

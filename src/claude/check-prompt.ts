@@ -1,4 +1,4 @@
-/** What Claude is told of checks that fail on its pull request. Pure. */
+/** The prompt for Claude about checks that fail on its pull request. Pure. */
 import { materialPrompt } from './prompts.ts';
 
 /** A check that failed, with what it says. */

@@ -16,6 +16,11 @@ export async function withTimeout<T>(ms: number, work: (signal: AbortSignal) => 
   }
 }
 
+/** Whether work ended because its time in `withTimeout` was up. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'TimeoutError';
+}
+
 /**
  * Waits for something no longer than a time; what it comes to later is nobody's any more, unless the caller looks.
  * @param ms longest wait in milliseconds

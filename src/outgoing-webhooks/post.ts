@@ -1,6 +1,6 @@
 /** Posts a message to a webhook's address, and notes what came of it. */
 import type { Config } from '../config/config.ts';
-import { withTimeout } from '../lib/timeout.ts';
+import { isTimeout, withTimeout } from '../lib/timeout.ts';
 import { log } from '../observability/log.ts';
 import { problemOfWebhookUrl } from '../protocol/v1/webhooks.ts';
 import { audit } from '../store/audit.ts';
@@ -92,8 +92,7 @@ export async function post(config: Config, { url, secrets }: WebhookTarget, mess
     });
     return outcomeOf(answer, Date.now());
   } catch (error) {
-    const isLate = error instanceof DOMException && error.name === 'TimeoutError';
-    const problem = isLate ? `It did not answer within ${LIMIT_MS / 1_000} seconds` : 'It cannot be reached';
+    const problem = isTimeout(error) ? `It did not answer within ${LIMIT_MS / 1_000} seconds` : 'It cannot be reached';
     return { status: null, problem, retryAt: null };
   }
 }

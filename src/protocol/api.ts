@@ -16,6 +16,19 @@ export const sessionListSchema = z.object({
 });
 export type SessionList = z.infer<typeof sessionListSchema>;
 
+/** The query of `GET /api/sessions/:id`; see `sessionPageSchema`. @param most entries in one page: a larger wish is cut to it */
+export const pageQuerySchema = (most: number) =>
+  z.object({
+    before: z.union([z.literal('end').transform(() => null), z.coerce.number().int().positive()]).optional(),
+    after: z.coerce.number().int().nonnegative().default(0),
+    limit: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .default(most)
+      .transform((limit) => Math.min(limit, most)),
+  });
+
 /**
  * `GET /api/sessions/:id?after=N&limit=M`: readable without a socket, from the beginning. `?before=N` gives the entries right before a
  * number instead, `?before=end` the newest.

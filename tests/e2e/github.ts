@@ -8,7 +8,7 @@ import type { Stack } from '../../dev/stack.ts';
 import { LinearThread } from './linear-thread.ts';
 import { playOnStage } from './on-stage.ts';
 import { holds, type Run, same, until } from './run.ts';
-import type { Stage } from './stage.ts';
+import { type Stage, setRepository } from './stage.ts';
 
 const GATHER_S = 2;
 
@@ -16,7 +16,7 @@ async function reviewed(run: Run, stage: Stage): Promise<void> {
   const { stack } = stage;
   const { github } = stack;
   github.setPermission(SAMPLE_REPOSITORY, 'ada', 'write');
-  await setChecks(stack, 'repair');
+  await setRepository(stack, { pullRequest: { checks: 'repair' } });
   const first = planMarker({ steps: [{ sh: 'echo one >> notes.txt' }], text: 'Noted.' });
   const issue = LinearThread.assign(stack.linear, 'Take notes', first);
   const session = await issue.livePage();
@@ -118,20 +118,6 @@ async function reviewed(run: Run, stage: Stage): Promise<void> {
     const merged = async () => (await session.read()).session.pullRequest?.seen?.state === 'merged' || null;
     await until('the state on the page', merged, { limitMs: 60_000 });
   });
-}
-
-async function setChecks({ url, secrets, linear, git }: Stack, checks: 'report' | 'repair'): Promise<void> {
-  const response = await fetch(`${url}/api/admin/workspaces/${linear.workspace.id}/repositories/${SAMPLE_REPOSITORY}`, {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${secrets.adminToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
-      baseBranch: 'main',
-      credential: { kind: 'github-app' },
-      settings: { pullRequest: { checks } },
-    }),
-  });
-  same('The settings of the repository are taken', response.status, 200);
 }
 
 /** The scheduled job, which a local run has only when it is asked for (developers.cloudflare.com/workers/configuration/cron-triggers). */

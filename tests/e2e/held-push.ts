@@ -10,13 +10,13 @@ import { LinearThread } from './linear-thread.ts';
 import { LivePage } from './live-page.ts';
 import { playOnStage } from './on-stage.ts';
 import { holds, type Run, same, until } from './run.ts';
-import type { Stage } from './stage.ts';
+import { type Stage, setRepository } from './stage.ts';
 
 const FILE = '.github/workflows/ci.yml';
 
 async function heldPush(run: Run, stage: Stage): Promise<void> {
   const { stack } = stage;
-  await setWorkflows(stack, 'hold');
+  await setRepository(stack, { pullRequest: { workflows: 'hold' } });
   const first = workflow('npm test');
   const issue = LinearThread.assign(
     stack.linear,
@@ -64,7 +64,7 @@ async function heldPush(run: Run, stage: Stage): Promise<void> {
   });
 
   await live.page.close();
-  await setWorkflows(stack, 'allow');
+  await setRepository(stack, { pullRequest: { workflows: 'allow' } });
 }
 
 /** Writes a workflow that runs a command. */
@@ -82,20 +82,6 @@ async function workflowOnHost({ git }: Stack, branch: string): Promise<string | 
 
 function questions(issue: LinearThread): string[] {
   return issue.shown.filter((line) => line.startsWith('elicitation '));
-}
-
-async function setWorkflows({ url, secrets, linear, git }: Stack, workflows: 'hold' | 'allow'): Promise<void> {
-  const response = await fetch(`${url}/api/admin/workspaces/${linear.workspace.id}/repositories/${SAMPLE_REPOSITORY}`, {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${secrets.adminToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
-      baseBranch: 'main',
-      credential: { kind: 'github-app' },
-      settings: { pullRequest: { workflows } },
-    }),
-  });
-  same('The settings of the repository are taken', response.status, 200);
 }
 
 /** Every wait has a limit of its own; this one is for what nobody thought of. */

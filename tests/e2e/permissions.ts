@@ -1,14 +1,11 @@
-/** Commands that ask before they run: answered on the live page, in Linear, and once for the whole session. */
-import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
-import type { Stack } from '../../dev/stack.ts';
 import { LinearThread } from './linear-thread.ts';
 import { LivePage } from './live-page.ts';
 import { holds, type Run, same, until } from './run.ts';
-import type { Stage } from './stage.ts';
+import { type Stage, setRepository } from './stage.ts';
 
 export async function permissions(run: Run, stage: Stage): Promise<void> {
   const { stack } = stage;
-  await setTools(stack, { tools: 'safe' });
+  await setRepository(stack, { tools: 'safe' });
   const issue = LinearThread.assign(stack.linear, 'Say something twice', '[script: parallel-tools 2]');
   const session = await issue.livePage();
   const live = await LivePage.open(stage.browser, stage.console, session.pageUrl);
@@ -45,24 +42,9 @@ export async function permissions(run: Run, stage: Stage): Promise<void> {
   );
 
   await live.page.close();
-  await setTools(stack, {});
+  await setRepository(stack, {});
 }
 
 function questions(issue: LinearThread): string[] {
   return issue.shown.filter((line) => line.startsWith('elicitation '));
-}
-
-/** What an admin sets for the sample repository, which keeps its address and credential. */
-async function setTools({ url, secrets, linear, git }: Stack, settings: object): Promise<void> {
-  const response = await fetch(`${url}/api/admin/workspaces/${linear.workspace.id}/repositories/${SAMPLE_REPOSITORY}`, {
-    method: 'PUT',
-    headers: { authorization: `Bearer ${secrets.adminToken}`, 'content-type': 'application/json' },
-    body: JSON.stringify({
-      cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
-      baseBranch: 'main',
-      credential: { kind: 'github-app' },
-      settings,
-    }),
-  });
-  same('The settings of the repository are taken', response.status, 200);
 }

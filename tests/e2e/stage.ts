@@ -3,11 +3,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Browser, type BrowserContext, chromium } from 'playwright-core';
+import { SAMPLE_REPOSITORY } from '../../dev/git/sample-repository.ts';
 import { freePorts } from '../../dev/settings.ts';
 import { type Stack, type StackOptions, startStack } from '../../dev/stack.ts';
 import { type Console, watchConsole } from './console.ts';
 import type { ContainerMachine } from './container-machine.ts';
-import { type Run, until } from './run.ts';
+import { type Run, same, until } from './run.ts';
 import { type SandboxMachine, thisMachine } from './sandbox-machine.ts';
 
 const BROWSER_ARGUMENTS = [
@@ -92,6 +93,21 @@ export async function setStack(
   options: Omit<StackOptions, 'ports' | 'claude'> & Partial<Pick<StackOptions, 'ports'>>,
 ): Promise<Stack> {
   return startStack({ ports: await freePorts(), claude: { kind: 'scripted' }, pace: 0, ...options });
+}
+
+/** What an admin sets for the sample repository, which keeps its address and credential. */
+export async function setRepository({ url, secrets, linear, git }: Stack, settings: object): Promise<void> {
+  const response = await fetch(`${url}/api/admin/workspaces/${linear.workspace.id}/repositories/${SAMPLE_REPOSITORY}`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${secrets.adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({
+      cloneUrl: git.cloneUrl(SAMPLE_REPOSITORY),
+      baseBranch: 'main',
+      credential: { kind: 'github-app' },
+      settings,
+    }),
+  });
+  same('The settings of the repository are taken', response.status, 200);
 }
 
 /** Starts Chromium. @throws Error that says how to install it */

@@ -1,14 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { SandboxEventBody } from '../../src/protocol/sandbox/events.ts';
-import { access, init, question, result, SessionPlay, saved, usedUp } from './support/session-play.ts';
-
-function atWork(): SessionPlay {
-  const play = new SessionPlay();
-  play.prompt('p1');
-  play.started();
-  play.report(init);
-  return play;
-}
+import { access, atWork, question, result, SessionPlay, saved, usedUp } from './support/session-play.ts';
 
 /** Claude has answered, and the sandbox is gone before it saved: another one restores the work to save it. */
 function savedElsewhere(): SessionPlay {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { makeSecret, signedHeaders } from '../../src/outgoing-webhooks/sign.ts';
 import { problemOfWebhookUrl, webhookInputSchema } from '../../src/protocol/v1/webhooks.ts';
 import type { WebhookNews } from '../../src/session/lifecycle/model/effects.ts';
-import { call, init, permission, question, result, SessionPlay, saved, text } from './support/session-play.ts';
+import { atWork, call, init, permission, question, result, SessionPlay, saved, text } from './support/session-play.ts';
 
 describe('the address of a webhook', () => {
   const problem = (url: string, isLocal = false) =>
@@ -77,14 +77,6 @@ describe('a signature', () => {
 /** What webhooks were told, in their order. */
 function told(play: SessionPlay): WebhookNews[] {
   return play.effects.flatMap((effect) => (effect.kind === 'tell-webhooks' ? [effect.news] : []));
-}
-
-function atWork(): SessionPlay {
-  const play = new SessionPlay();
-  play.prompt('p1');
-  play.started();
-  play.report(init);
-  return play;
 }
 
 describe('webhooks are told', () => {

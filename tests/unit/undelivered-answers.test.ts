@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { Effect } from '../../src/session/lifecycle/model/effects.ts';
-import { crashed, init, line, permission, question, result, SessionPlay, saved } from './support/session-play.ts';
-
-function atWork(): SessionPlay {
-  const play = new SessionPlay();
-  play.prompt('p1');
-  play.started();
-  play.report(init);
-  return play;
-}
+import {
+  atWork,
+  crashed,
+  init,
+  line,
+  permission,
+  question,
+  result,
+  type SessionPlay,
+  saved,
+} from './support/session-play.ts';
 
 /** Somebody allows on the page what is asked. */
 function allow(play: SessionPlay, requestId: string): Effect[] {

@@ -7,6 +7,7 @@ import { openDatabase } from '../../src/store/database.ts';
 import { upsertRepository } from '../../src/store/workspaces/repositories.ts';
 import { upsertWorkspace } from '../../src/store/workspaces/workspaces.ts';
 import { spyOnLog } from '../support/log-spy.ts';
+import { withApp } from './support/github-webhook.ts';
 import { AT_WORK } from './support/standing.ts';
 
 const config = { encryptionKey: env.ENCRYPTION_KEY };
@@ -28,16 +29,7 @@ let answer: (url: string) => Response | null;
 let bindings: Env;
 
 beforeAll(async () => {
-  const pair = { name: 'RSASSA-PKCS1-v1_5', modulusLength: 2048, hash: 'SHA-256' };
-  // A pair, for the algorithm is one of pairs.
-  const { privateKey } = (await crypto.subtle.generateKey(
-    { ...pair, publicExponent: new Uint8Array([1, 0, 1]) },
-    true,
-    ['sign', 'verify'],
-  )) as CryptoKeyPair;
-  const der = new Uint8Array((await crypto.subtle.exportKey('pkcs8', privateKey)) as ArrayBuffer);
-  const pem = `-----BEGIN PRIVATE KEY-----\n${btoa(String.fromCharCode(...der))}\n-----END PRIVATE KEY-----\n`;
-  bindings = { ...env, GITHUB_APP_ID: '1', GITHUB_APP_PRIVATE_KEY: pem } as Env;
+  bindings = await withApp();
   const database = openDatabase(env.DB, env.ENCRYPTION_KEY);
   const workspace = { name: 'Acme', urlKey: 'acme', appUserId: 'app', accessToken: 'x' };
   await upsertWorkspace(database, claims.w, workspace, 1);

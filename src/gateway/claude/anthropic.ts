@@ -8,7 +8,7 @@ import type { ClaudeToken } from '../../claude-quota/claude-settings.ts';
 import { isBeyondPlan, readWindows, type Windows } from '../../claude-quota/windows.ts';
 import type { Config } from '../../config/config.ts';
 import { asError } from '../../lib/error.ts';
-import { withTimeout } from '../../lib/timeout.ts';
+import { isTimeout, withTimeout } from '../../lib/timeout.ts';
 import { log } from '../../observability/log.ts';
 import { type Fetch, handedOnHeaders, readRefusal, streamedRequest } from '../forwarding.ts';
 import { roomFor } from '../held-body.ts';
@@ -132,7 +132,7 @@ async function forwardRead(read: ReadBody | Response, outgoing: Outgoing): Promi
     );
   } catch (error) {
     // A request that only the answer failed to come to in time may have been served, and charged.
-    void settle(passage, { use: null, refused: true, windows: null, isWhole: !isLate(error) });
+    void settle(passage, { use: null, refused: true, windows: null, isWhole: !isTimeout(error) });
     return read.refusal() ?? unanswered(path, config, error);
   }
   const refusalOfBody = read.refusal();
@@ -330,16 +330,12 @@ function takenOver(): Response {
 }
 
 function unanswered(path: string, config: ClaudeConfig, error: unknown): Response {
-  log(isLate(error) ? 'gateway.claude.silent' : 'gateway.claude.unreachable', { path, error: asError(error) });
-  if (!isLate(error)) {
+  log(isTimeout(error) ? 'gateway.claude.silent' : 'gateway.claude.unreachable', { path, error: asError(error) });
+  if (!isTimeout(error)) {
     return refusal(502, 'api_error', "Claude's API could not be reached from Cyrus's gateway; trying again may help");
   }
   const seconds = config.limits.answerMs / 1000;
   return refusal(504, 'timeout_error', `Claude's API did not answer within ${seconds} s; trying again may help`);
-}
-
-function isLate(error: unknown): boolean {
-  return error instanceof DOMException && error.name === 'TimeoutError';
 }
 
 /** How a request ended. `isWhole`: nothing of it can have been used that `use` does not tell. */

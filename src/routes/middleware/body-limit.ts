@@ -30,3 +30,12 @@ export function bodyLimit(options: { maxSize: number; onError: (c: Context) => R
     }
   };
 }
+
+/** Largest body of a webhook that is read: as in Linear's own SDK; of GitHub, what concerns a pull request has less than 1 MB. */
+const MAX_WEBHOOK_BYTES = 5 * 1024 * 1024;
+
+/** The bound of webhooks: a larger one is answered 413. */
+export const webhookLimit = bodyLimit({
+  maxSize: MAX_WEBHOOK_BYTES,
+  onError: (c) => c.json({ error: 'too_large', message: `a webhook has at most ${MAX_WEBHOOK_BYTES} bytes` }, 413),
+});

@@ -4,24 +4,15 @@
  */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import type { ApiError } from '../../protocol/api.ts';
+import { type ApiError, pageQuerySchema } from '../../protocol/api.ts';
 import { SHARE_HEADER } from '../../protocol/share-links.ts';
 import { hashOf } from '../../store/people/sign-ins.ts';
 import { type PeopleEnv, servesOthers, stubOf } from '../middleware/needs.ts';
 
-/** Entries in one page; a larger wish is cut to it. */
+/** Entries in one page. */
 const PAGE_LIMIT = 300;
 
-const querySchema = z.object({
-  before: z.union([z.literal('end').transform(() => null), z.coerce.number().int().positive()]).optional(),
-  after: z.coerce.number().int().nonnegative().default(0),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(PAGE_LIMIT)
-    .transform((limit) => Math.min(limit, PAGE_LIMIT)),
-});
+const querySchema = pageQuerySchema(PAGE_LIMIT);
 
 const SECRET = /^[\w-]{43}$/;
 /** Whether there is such a session, and whether it was shared, is the same answer: strangers learn nothing of it. */

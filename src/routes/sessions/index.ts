@@ -9,6 +9,7 @@ import {
   type FoundEntries,
   MAX_FIND,
   pagePromptSchema,
+  pageQuerySchema,
   pageStopSchema,
   type SessionList,
 } from '../../protocol/api.ts';
@@ -25,22 +26,13 @@ import { shareLinks } from './share-links.ts';
 import { sharedFile } from './shared-file.ts';
 import { newestPatch, turnLogs } from './work-files.ts';
 
-/** Entries in one page; a larger wish is cut to it. */
+/** Entries in one page. */
 const PAGE_LIMIT = 1_000;
 const LIST_LIMIT = 100;
 /** Lines of the egress log that are shown. */
 const EGRESS_LIMIT = 500;
 
-const pageQuerySchema = z.object({
-  before: z.union([z.literal('end').transform(() => null), z.coerce.number().int().positive()]).optional(),
-  after: z.coerce.number().int().nonnegative().default(0),
-  limit: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .default(PAGE_LIMIT)
-    .transform((limit) => Math.min(limit, PAGE_LIMIT)),
-});
+const entriesQuerySchema = pageQuerySchema(PAGE_LIMIT);
 
 const findQuerySchema = z.object({
   text: z.string().trim().min(1).max(MAX_FIND),
@@ -92,7 +84,7 @@ sessions.get('/', needs('sessions.list'), async (c) => {
 });
 
 sessions.get('/:id', needsSession('session.read'), async (c) => {
-  const query = pageQuerySchema.safeParse(c.req.query());
+  const query = entriesQuerySchema.safeParse(c.req.query());
   if (!query.success) return c.json(badRequest(query.error), 400);
   const { before, after, limit } = query.data;
   const { session, mayWork } = c.var;

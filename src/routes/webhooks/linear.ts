@@ -31,13 +31,11 @@ import {
 } from '../../session/inbound/webhook-to-event.ts';
 import { openDatabase } from '../../store/database.ts';
 import { lastConfig } from '../../store/settings.ts';
-import { BROKEN_BODY, bodyLimit } from '../middleware/body-limit.ts';
+import { BROKEN_BODY, webhookLimit } from '../middleware/body-limit.ts';
 import { isPublicTooOften, tooOften } from '../middleware/request-limit.ts';
 import { withdrawSessions } from '../sessions/stop-all.ts';
 import { noteFault, noteGood } from './intake-report.ts';
 
-/** Largest body that is read, as in Linear's own SDK. */
-const MAX_BODY_BYTES = 5 * 1024 * 1024;
 /** A clock may differ by this much. */
 const MAX_SKEW_MS = 60_000;
 
@@ -53,85 +51,76 @@ function isToldNow(what: string): boolean {
 
 export const linearWebhook = new Hono<{ Bindings: Env }>();
 
-linearWebhook.post(
-  '/',
-  bodyLimit({
-    maxSize: MAX_BODY_BYTES,
-    onError: (c) => c.json({ error: 'too_large', message: `a webhook has at most ${MAX_BODY_BYTES} bytes` }, 413),
-  }),
-  async (c) => {
-    const config = readConfig(c.env);
-    const body = await c.req.arrayBuffer().catch(() => null);
-    if (body === null) return c.json(BROKEN_BODY, 400);
-    const isGenuine = await isSignedBody(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
-    if (!isGenuine) {
-      if (await isPublicTooOften(c, config, 'webhook')) return tooOften(c, 60);
-      const isSignedAtAll = c.req.header('linear-signature') !== undefined;
-      c.executionCtx.waitUntil(noteFault(c.env, isSignedAtAll ? 'signature' : 'unsigned'));
-      return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
+linearWebhook.post('/', webhookLimit, async (c) => {
+  const config = readConfig(c.env);
+  const body = await c.req.arrayBuffer().catch(() => null);
+  if (body === null) return c.json(BROKEN_BODY, 400);
+  const isGenuine = await isSignedBody(config.linear.webhookSecret, body, c.req.header('linear-signature') ?? null);
+  if (!isGenuine) {
+    if (await isPublicTooOften(c, config, 'webhook')) return tooOften(c, 60);
+    const isSignedAtAll = c.req.header('linear-signature') !== undefined;
+    c.executionCtx.waitUntil(noteFault(c.env, isSignedAtAll ? 'signature' : 'unsigned'));
+    return c.json({ error: 'bad_signature', message: 'Linear-Signature is missing or does not fit the body' }, 401);
+  }
+  const parsed = await read(c, new TextDecoder().decode(body));
+  c.executionCtx.waitUntil(noteGood(c.env, typeOf(parsed)));
+  if (parsed.kind === 'malformed') {
+    log('alert.linear.webhook_misfit', { kind: 'malformed', message: parsed.message });
+    c.executionCtx.waitUntil(noteFault(c.env, 'malformed'));
+    return ignore(c, 'malformed', null);
+  }
+  if (parsed.kind === 'misfit') {
+    // Linear would repeat it, which cannot help, and switches off webhooks that keep failing.
+    log('alert.linear.webhook_misfit', { kind: parsed.type, message: parsed.message });
+    c.executionCtx.waitUntil(noteFault(c.env, 'misfit', parsed.workspaceId));
+    return ignore(c, `misfit:${parsed.type}`, parsed.workspaceId);
+  }
+  if (parsed.kind === 'ignored') return ignore(c, parsed.type, parsed.workspaceId);
+  const { webhook } = parsed;
+  const { organizationId } = webhook;
+  const age = Date.now() - webhook.webhookTimestamp;
+  // It is signed, so the clock here is behind, or Linear's ahead. Refused, it would be lost, and Linear switches off webhooks
+  // that keep failing; what makes a repeat harmless is that a delivery is taken once.
+  if (age < -MAX_SKEW_MS) {
+    if (isToldNow(`clock ${organizationId}`)) {
+      log('alert.linear.clock_ahead', { workspace: organizationId, aheadMs: -age });
     }
-    const parsed = await read(c, new TextDecoder().decode(body));
-    c.executionCtx.waitUntil(noteGood(c.env, typeOf(parsed)));
-    if (parsed.kind === 'malformed') {
-      log('alert.linear.webhook_misfit', { kind: 'malformed', message: parsed.message });
-      c.executionCtx.waitUntil(noteFault(c.env, 'malformed'));
-      return ignore(c, 'malformed', null);
+    c.executionCtx.waitUntil(noteFault(c.env, 'clock-ahead', organizationId));
+  }
+  // Linear repeats a delivery with its first timestamp for about 7 hours; what is older is answered and dropped.
+  if (age > config.linear.webhookMaxAgeMs) {
+    c.executionCtx.waitUntil(noteFault(c.env, 'too-old', organizationId));
+    return ignore(c, 'too_old', organizationId);
+  }
+  // What is refused comes back: Linear delivers again after a minute, an hour and six hours.
+  const wait =
+    config.environment === 'local' ? null : await webhookWait(c.env, lastConfig(c.env, organizationId), organizationId);
+  if (wait !== null) {
+    if (isToldNow(`limit ${organizationId}`)) log('alert.linear.webhooks_limited', { workspace: organizationId });
+    return tooOften(c, wait);
+  }
+  const deliveryId = c.req.header('linear-delivery') ?? contentKey(webhook);
+  const delivery = { deliveryId, origin: new URL(c.req.url).origin };
+  switch (webhook.type) {
+    case 'AgentSessionEvent':
+      if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
+      return deliver(c, await askedIn(c, webhook), organizationId, delivery);
+    case 'AppUserNotification':
+      if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
+      return deliver(c, fromNotification(webhook, crypto.randomUUID()), organizationId, delivery);
+    case 'Issue': {
+      if (!concernsWork(webhook)) return ignore(c, 'issue_change', organizationId);
+      const appUserId = await c.env.LINEAR_WORKSPACE.getByName(organizationId).appUserId();
+      // What the app does, Claude's work with Linear's MCP server included, Linear says of the app's user or of its OAuth client.
+      const own = [appUserId, config.linear.app.clientId];
+      if (webhook.actor?.id && own.includes(webhook.actor.id)) return ignore(c, 'self_triggered', organizationId);
+      return deliver(c, fromIssueChange(webhook, appUserId, crypto.randomUUID()), organizationId, delivery);
     }
-    if (parsed.kind === 'misfit') {
-      // Linear would repeat it, which cannot help, and switches off webhooks that keep failing.
-      log('alert.linear.webhook_misfit', { kind: parsed.type, message: parsed.message });
-      c.executionCtx.waitUntil(noteFault(c.env, 'misfit', parsed.workspaceId));
-      return ignore(c, `misfit:${parsed.type}`, parsed.workspaceId);
-    }
-    if (parsed.kind === 'ignored') return ignore(c, parsed.type, parsed.workspaceId);
-    const { webhook } = parsed;
-    const { organizationId } = webhook;
-    const age = Date.now() - webhook.webhookTimestamp;
-    // It is signed, so the clock here is behind, or Linear's ahead. Refused, it would be lost, and Linear switches off webhooks
-    // that keep failing; what makes a repeat harmless is that a delivery is taken once.
-    if (age < -MAX_SKEW_MS) {
-      if (isToldNow(`clock ${organizationId}`)) {
-        log('alert.linear.clock_ahead', { workspace: organizationId, aheadMs: -age });
-      }
-      c.executionCtx.waitUntil(noteFault(c.env, 'clock-ahead', organizationId));
-    }
-    // Linear repeats a delivery with its first timestamp for about 7 hours; what is older is answered and dropped.
-    if (age > config.linear.webhookMaxAgeMs) {
-      c.executionCtx.waitUntil(noteFault(c.env, 'too-old', organizationId));
-      return ignore(c, 'too_old', organizationId);
-    }
-    // What is refused comes back: Linear delivers again after a minute, an hour and six hours.
-    const wait =
-      config.environment === 'local'
-        ? null
-        : await webhookWait(c.env, lastConfig(c.env, organizationId), organizationId);
-    if (wait !== null) {
-      if (isToldNow(`limit ${organizationId}`)) log('alert.linear.webhooks_limited', { workspace: organizationId });
-      return tooOften(c, wait);
-    }
-    const deliveryId = c.req.header('linear-delivery') ?? contentKey(webhook);
-    const delivery = { deliveryId, origin: new URL(c.req.url).origin };
-    switch (webhook.type) {
-      case 'AgentSessionEvent':
-        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
-        return deliver(c, await askedIn(c, webhook), organizationId, delivery);
-      case 'AppUserNotification':
-        if (isSelfTriggered(webhook)) return ignore(c, 'self_triggered', organizationId);
-        return deliver(c, fromNotification(webhook, crypto.randomUUID()), organizationId, delivery);
-      case 'Issue': {
-        if (!concernsWork(webhook)) return ignore(c, 'issue_change', organizationId);
-        const appUserId = await c.env.LINEAR_WORKSPACE.getByName(organizationId).appUserId();
-        // What the app does, Claude's work with Linear's MCP server included, Linear says of the app's user or of its OAuth client.
-        const own = [appUserId, config.linear.app.clientId];
-        if (webhook.actor?.id && own.includes(webhook.actor.id)) return ignore(c, 'self_triggered', organizationId);
-        return deliver(c, fromIssueChange(webhook, appUserId, crypto.randomUUID()), organizationId, delivery);
-      }
-      case 'PermissionChange':
-      case 'OAuthApp':
-        return withdrawAll(c, webhook, delivery);
-    }
-  },
-);
+    case 'PermissionChange':
+    case 'OAuthApp':
+      return withdrawAll(c, webhook, delivery);
+  }
+});
 
 /** The event as Linear's list of them has it, without its action. */
 function typeOf(parsed: ParsedWebhook): string {

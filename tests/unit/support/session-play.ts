@@ -343,3 +343,12 @@ export const callResult = (id: string) =>
     message: { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'ok '.repeat(100) }] },
     parent_tool_use_id: null,
   });
+
+/** A session whose first turn is at work. */
+export function atWork(): SessionPlay {
+  const play = new SessionPlay();
+  play.prompt('p1');
+  play.started();
+  play.report(init);
+  return play;
+}

@@ -1,6 +1,7 @@
-import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
+import { useId, useState } from 'react';
 import { type DraftComment, linesText, type SentComment } from '../../changes/review.ts';
 import { Prose } from '../prose.tsx';
+import { useDraft, WordsField } from '../words-field.tsx';
 import { useReview } from './use-review.ts';
 
 /** The longest comment, in UTF-16 code units. */
@@ -90,18 +91,8 @@ type CommentFormProps = {
 
 /** Where a comment on lines is written. */
 export function CommentForm({ lines, text = '', onKeep, onCancel, onExtend }: CommentFormProps) {
-  const [words, setWords] = useState(text);
-  const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => field.current?.focus(), []);
-  const trimmed = words.trim();
-  const mayKeep = trimmed !== '' && trimmed.length <= MOST_CHARACTERS;
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
-    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && mayKeep) {
-      event.preventDefault();
-      onKeep(trimmed);
-    }
-  };
+  const draft = useDraft(text, MOST_CHARACTERS);
+  const { trimmed, mayKeep } = draft;
   return (
     <form
       className="line-comment-box line-comment-form"
@@ -111,22 +102,12 @@ export function CommentForm({ lines, text = '', onKeep, onCancel, onExtend }: Co
         if (mayKeep) onKeep(trimmed);
       }}
     >
-      <textarea
-        ref={field}
-        className="unsent-field"
-        dir="auto"
-        rows={3}
-        value={words}
-        aria-label={`Comment on ${linesText(lines)}`}
+      <WordsField
+        draft={draft}
+        label={`Comment on ${linesText(lines)}`}
         placeholder="What should Claude know about this?"
-        onChange={(event) => setWords(event.target.value)}
-        onKeyDown={onKeyDown}
+        onKeep={onKeep}
       />
-      {trimmed.length > MOST_CHARACTERS && (
-        <p className="problem" role="alert">
-          Too long: {trimmed.length.toLocaleString()} of at most {MOST_CHARACTERS.toLocaleString()} characters
-        </p>
-      )}
       <p className="unsent-line">
         <button type="submit" className="button" disabled={!mayKeep}>
           Add to the review

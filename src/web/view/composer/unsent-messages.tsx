@@ -1,8 +1,9 @@
-import { type KeyboardEvent, useEffect, useId, useRef, useState } from 'react';
+import { useId, useState } from 'react';
 import { MAX_PROMPT } from '../../../protocol/api.ts';
 import { isUnsent, type Outgoing, type Wait, waitOf } from '../../live/outgoing.ts';
 import { plural } from '../../text/format.ts';
 import { useSession, useStore } from '../session-context.ts';
+import { useDraft, WordsField } from '../words-field.tsx';
 import { useSituation } from './use-situation.ts';
 
 type UnsentMessagesProps = {
@@ -144,40 +145,12 @@ type EditFieldProps = { text: string; onKeep: (text: string) => void; onCancel: 
 
 /** The field in which a message is changed. */
 function EditField({ text, onKeep, onCancel }: EditFieldProps) {
-  const [words, setWords] = useState(text);
-  const field = useRef<HTMLTextAreaElement>(null);
-  useEffect(() => field.current?.focus(), []);
-  const trimmed = words.trim();
-  const mayKeep = trimmed !== '' && trimmed.length <= MAX_PROMPT;
-  const onKeyDown = (event: KeyboardEvent) => {
-    if (event.nativeEvent.isComposing) return;
-    if (event.key === 'Escape') {
-      // Of the page itself Esc stops Claude.
-      event.preventDefault();
-      event.stopPropagation();
-      onCancel();
-    } else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && mayKeep) {
-      event.preventDefault();
-      onKeep(trimmed);
-    }
-  };
+  const draft = useDraft(text, MAX_PROMPT);
+  const { trimmed, mayKeep } = draft;
   return (
     <div className="unsent-edit">
-      <textarea
-        ref={field}
-        className="unsent-field"
-        dir="auto"
-        rows={3}
-        aria-label="Message that is being edited"
-        value={words}
-        onChange={(event) => setWords(event.target.value)}
-        onKeyDown={onKeyDown}
-      />
-      {trimmed.length > MAX_PROMPT && (
-        <p className="problem" role="alert">
-          Too long: {trimmed.length.toLocaleString()} of at most {MAX_PROMPT.toLocaleString()} characters
-        </p>
-      )}
+      {/* Of the page itself Esc stops Claude. */}
+      <WordsField draft={draft} label="Message that is being edited" onKeep={onKeep} onEscape={onCancel} />
       <div className="unsent-line">
         <button type="button" className="more" disabled={!mayKeep} onClick={() => onKeep(trimmed)}>
           Keep the change
