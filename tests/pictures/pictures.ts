@@ -4,9 +4,9 @@
  */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import axe from 'axe-core';
-import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions } from 'playwright-core';
 import { PROJECT } from '../../dev/settings.ts';
+import { problemsOn } from '../e2e/accessible.ts';
 import { launchBrowser } from '../e2e/stage.ts';
 import { openPage } from './page-host.ts';
 import { type PageState, STATES } from './states.ts';
@@ -38,12 +38,6 @@ async function take(browser: Browser, state: PageState, look: string): Promise<s
   } finally {
     await context.close();
   }
-}
-
-async function problemsOn(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
-  const { violations } = await page.evaluate(() => (window as unknown as { axe: typeof axe }).axe.run());
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(' | ')}`);
 }
 
 const wanted = process.argv.slice(2);
